@@ -1,0 +1,1 @@
+"""The service: beamline, session, journal, archive, live maps and command line."""

@@ -1,0 +1,1 @@
+"""Bluesky plans across absorption edges: devices arrive as arguments."""

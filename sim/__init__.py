@@ -1,0 +1,1 @@
+"""An independent truth: the simulated beamline as records driven by physics."""
