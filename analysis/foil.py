@@ -1,0 +1,307 @@
+"""Metal foils: their position on an energy axis, the shift it asks for, and the drift in a series."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicSpline
+
+from analysis.energy_scale import FOIL_SCALES, EnergyScale, EnergyShift, ScaleError
+
+Array = NDArray[np.float64]
+
+__all__ = ["FoilDrift", "FoilPosition", "foil_drift", "foil_position", "foil_shift"]
+
+
+@dataclass(frozen=True, slots=True)
+class FoilPosition:
+    """Energy (eV) of the steepest point of a foil spectrum, its uncertainty, half width of the fit (eV)."""
+
+    energy: float
+    sigma: float
+    half_width: float
+
+
+@dataclass(frozen=True, slots=True)
+class FoilDrift:
+    """Shifts of a series of foil spectra.
+
+    Attributes
+    ----------
+    shift, sigma : ndarray, shape (n,)
+        What to add to the energies of spectrum i (eV) to put its foil on ``scale``; its relative
+        uncertainty. NaN where a foil spectrum could not be fitted.
+    scale : EnergyScale
+        The scale reached.
+    offset_sigma : float
+        Uncertainty in eV common to all shifts (of the foil position of the mean spectrum).
+    rate, rate_sigma : float
+        Linear drift of the measured axis in eV per hour and its uncertainty; NaN without times.
+    scatter : float
+        Standard deviation of the shifts about that line, in eV.
+    """
+
+    shift: Array
+    sigma: Array
+    scale: EnergyScale
+    offset_sigma: float
+    rate: float
+    rate_sigma: float
+    scatter: float
+
+
+def foil_position(
+    energy: ArrayLike,
+    mu: ArrayLike,
+    *,
+    near: float,
+    search: float = 6.0,
+    half_width: float = 1.0,
+) -> FoilPosition:
+    """Find the maximum derivative of a foil spectrum between the points of its grid.
+
+    The steepest point on the grid starts the search; a cubic fitted within ``half_width`` of it has its
+    inflection there, and the window follows the inflection until it rests. A foil edge is not symmetric, so
+    the answer depends on the window (0.1 eV from 1 to 1.5 eV for nickel): half of the change on a window
+    1.5 times as wide is part of the uncertainty.
+
+    Parameters
+    ----------
+    energy, mu : array_like, shape (E,)
+        Energies in eV, strictly increasing, and absorption of the foil in any unit.
+    near : float
+        Where to look, in eV (``FOIL_ENERGIES["Ni"]``); nickel has a second steep rise 12 eV above the first.
+    search : float
+        How far from ``near`` to look, in eV.
+    half_width : float
+        Half width of the fit in eV, widened where needed to hold five points.
+
+    Raises
+    ------
+    ScaleError
+        When the foil is outside the range, too coarse, or has no rising edge there.
+    """
+    e, m = _checked(energy, mu)
+    inside = np.flatnonzero(np.abs(e - near) <= search)
+    if inside.size < 5:
+        raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")
+    start = float(e[inside[int(np.argmax(_smooth_slope(e, m, half_width)[inside]))]])
+    width = max(half_width, 2.6 * float(np.median(np.diff(e[inside]))))
+    found, sigma = _resting_inflection(e, m, start, width)
+    wider, _ = _resting_inflection(e, m, start, 1.5 * width)
+    if abs(found - near) > search + width:
+        raise ScaleError(
+            f"no foil edge within {search} eV of {near} eV: the steepest point is at {found:.2f} eV"
+        )
+    return FoilPosition(found, float(np.hypot(sigma, 0.5 * (wider - found))), width)
+
+
+def foil_shift(
+    energy: ArrayLike,
+    foil: ArrayLike,
+    *,
+    element: str,
+    to: EnergyScale | None = None,
+    near: float | None = None,
+    search: float = 6.0,
+) -> EnergyShift:
+    """Find what to add to an energy axis so that the foil measured on it lies where ``to`` has it.
+
+    Parameters
+    ----------
+    energy, foil : array_like, shape (E,)
+        Energies in eV and absorption of the foil measured on this axis.
+    element : str
+        Element of the foil.
+    to : EnergyScale, optional
+        The scale to reach; the project's foil scale of the element when not given.
+    near : float, optional
+        Where the foil is expected on the measured axis, when it is more than ``search`` eV from the table.
+
+    Examples
+    --------
+    >>> e = np.arange(8300.0, 8400.0, 0.5)
+    >>> found = foil_shift(e, np.arctan((e - 8331.3) / 1.5), element="Ni")
+    >>> round(found.shift, 2)
+    1.7
+    """
+    scale = _foil_scale(element, to)
+    target = scale.foil_energy
+    assert target is not None
+    found = foil_position(energy, foil, near=target if near is None else near, search=search)
+    sigma = float(np.hypot(found.sigma, scale.sigma))
+    return EnergyShift(target - found.energy, sigma, scale, f"maximum derivative of {element} foil")
+
+
+def foil_drift(
+    energies: ArrayLike,
+    foils: ArrayLike,
+    *,
+    element: str,
+    to: EnergyScale | None = None,
+    times: ArrayLike | None = None,
+    half_width: float = 15.0,
+) -> FoilDrift:
+    """Follow the energy axis through a series by the foil recorded with each spectrum.
+
+    Each foil spectrum is fitted by the mean one, shifted, scaled and on a straight line (least squares over
+    all points of the edge, so the relative shifts are far better than one maximum derivative); the mean one
+    fixes the common offset by its maximum derivative.
+
+    Parameters
+    ----------
+    energies : array_like, shape (E,)
+        Energies in eV, common to the series, strictly increasing.
+    foils : array_like, shape (n, E)
+        Absorption of the foil in each spectrum.
+    element : str
+        Element of the foil.
+    to : EnergyScale, optional
+        Scale to reach; the project's foil scale of the element when not given.
+    times : array_like, shape (n,), optional
+        Times in seconds, for the rate.
+    half_width : float
+        How far from the foil edge points are used, in eV.
+    """
+    scale = _foil_scale(element, to)
+    target = scale.foil_energy
+    assert target is not None
+    f = np.atleast_2d(np.asarray(foils, dtype=np.float64))
+    e = np.asarray(energies, dtype=np.float64)
+    if f.shape[1] != e.size:
+        raise ValueError(f"foils have {f.shape[1]} points but energies {e.size}")
+    good = np.isfinite(f).all(axis=1)
+    if not good.any():
+        raise ScaleError(f"none of {f.shape[0]} foil spectra is finite")
+    relative = np.zeros(f.shape[0])
+    sigma = np.full(f.shape[0], np.nan)
+    for _ in range(3):
+        template = _aligned_mean(e, f[good], relative[good])
+        anchor = foil_position(e, template, near=target)
+        relative[good], sigma[good] = _shifts_against(e, f[good], template, anchor.energy, half_width)
+        relative[good] -= relative[good].mean()
+    shift = np.where(good, target - anchor.energy + relative, np.nan)
+    rate, rate_sigma, scatter = _trend(times, shift)
+    return FoilDrift(
+        shift, sigma, scale, float(np.hypot(anchor.sigma, scale.sigma)), rate, rate_sigma, scatter
+    )
+
+
+def _foil_scale(element: str, to: EnergyScale | None) -> EnergyScale:
+    if to is None:
+        if element not in FOIL_SCALES:
+            raise ScaleError(
+                f"no foil energy for {element}: give to=EnergyScale(name, {element!r}, foil_energy)"
+            )
+        return FOIL_SCALES[element]
+    if to.foil_energy is None or to.element != element:
+        raise ScaleError(f"{to.name!r} does not say where the {element} foil lies")
+    return to
+
+
+def _checked(energy: ArrayLike, mu: ArrayLike) -> tuple[Array, Array]:
+    e, m = np.asarray(energy, dtype=np.float64), np.asarray(mu, dtype=np.float64)
+    if e.ndim != 1 or e.shape != m.shape:
+        raise ValueError(f"energy {e.shape} and mu {m.shape} must be one-dimensional and equally long")
+    if not (np.isfinite(e).all() and np.isfinite(m).all()):
+        raise ScaleError("foil spectrum has values that are not finite")
+    if np.any(np.diff(e) <= 0):
+        at = int(np.flatnonzero(np.diff(e) <= 0)[0])
+        raise ScaleError(f"foil energies are not increasing at {e[at]:.3f}, {e[at + 1]:.3f} eV")
+    return e, m
+
+
+def _smooth_slope(e: Array, m: Array, width: float) -> Array:
+    """Slope of a local straight line within ``width`` eV of each point (at least the two neighbours)."""
+    first = np.minimum(np.searchsorted(e, e - width), np.maximum(np.arange(e.size) - 1, 0))
+    last = np.maximum(np.searchsorted(e, e + width, side="right"), np.minimum(np.arange(e.size) + 2, e.size))
+
+    def total(x: Array) -> Array:
+        running = np.concatenate(([0.0], np.cumsum(x)))
+        return np.asarray(running[last] - running[first])
+
+    x, y, n = e - e.mean(), m - m.mean(), (last - first).astype(np.float64)
+    sx, sy = total(x), total(y)
+    return np.asarray((total(x * y) - sx * sy / n) / (total(x * x) - sx * sx / n))
+
+
+def _resting_inflection(e: Array, m: Array, start: float, width: float) -> tuple[float, float]:
+    """Inflection in a window centred on itself."""
+    centre = start
+    for _ in range(40):
+        found, sigma = _inflection(e, m, centre, width)
+        if abs(found - centre) < 1e-4:
+            break
+        centre = 0.5 * (centre + found)
+    return found, sigma
+
+
+def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float, float]:
+    """Inflection of the cubic fitted within ``width`` of ``centre``, and its standard deviation."""
+    take = np.abs(e - centre) <= width
+    if take.sum() < 5:
+        raise ScaleError(
+            f"{take.sum()} foil points within {width:.2f} eV of {centre:.2f} eV, at least 5 are needed"
+        )
+    x = (e[take] - centre) / width
+    design = np.vander(x, 4, increasing=True)
+    inverse = np.linalg.pinv(design)
+    c = inverse @ m[take]
+    residual = m[take] - design @ c
+    covariance = inverse @ inverse.T * float(residual @ residual) / max(int(take.sum()) - 4, 1)
+    if c[3] >= 0 or c[1] <= 0:
+        raise ScaleError(f"foil spectrum has no steepest point near {centre:.2f} eV")
+    gradient = np.array([0.0, 0.0, -1.0 / (3 * c[3]), c[2] / (3 * c[3] ** 2)])
+    sigma = float(np.sqrt(gradient @ covariance @ gradient)) * width
+    return centre - width * float(np.clip(c[2] / (3 * c[3]), -1, 1)), sigma
+
+
+def _aligned_mean(e: Array, foils: Array, shifts: Array) -> Array:
+    """Mean of the foils, each moved up by its shift (eV)."""
+    moved = [
+        np.interp(e, e + d, f) if d == 0 else CubicSpline(e, f)(e - d)
+        for f, d in zip(foils, shifts, strict=True)
+    ]
+    return np.asarray(np.mean(moved, axis=0))
+
+
+def _shifts_against(
+    e: Array, foils: Array, template: Array, centre: float, half_width: float
+) -> tuple[Array, Array]:
+    """What to add to the energies of each foil to lie on the template, and its standard deviation."""
+    take = np.abs(e - centre) <= half_width
+    x = (e[take] - centre) / half_width
+    spline = CubicSpline(e, template)
+    shift = np.zeros(len(foils))
+    sigma = np.zeros(len(foils))
+    for _ in range(3):
+        for i, foil in enumerate(foils):
+            at = e[take] + shift[i]
+            design = np.stack([np.ones_like(x), x, spline(at), spline(at, 1)], axis=1)
+            inverse = np.linalg.pinv(design)
+            c = inverse @ foil[take]
+            residual = foil[take] - design @ c
+            variance = float(residual @ residual) / max(x.size - 4, 1)
+            if c[2] <= 0:
+                raise ScaleError(f"foil spectrum {i} does not resemble the mean foil of the series")
+            shift[i] += c[3] / c[2]
+            sigma[i] = np.sqrt(variance * float(inverse[3] @ inverse[3])) / c[2]
+    return shift, sigma
+
+
+def _trend(times: ArrayLike | None, shift: Array) -> tuple[float, float, float]:
+    """Rate of the axis in eV/h (opposite to the shift), its uncertainty, scatter of the shifts in eV."""
+    good = np.isfinite(shift)
+    if times is None or good.sum() < 3:
+        return np.nan, np.nan, float(np.std(shift[good]))
+    hours = np.asarray(times, dtype=np.float64)[good] / 3600.0
+    hours -= hours.mean()
+    spread = float(hours @ hours)
+    if spread == 0:
+        return np.nan, np.nan, float(np.std(shift[good]))
+    y = -(shift[good] - shift[good].mean())
+    rate = float(hours @ y) / spread
+    scatter = float(np.sqrt(np.sum((y - rate * hours) ** 2) / (good.sum() - 2)))
+    return rate, scatter / float(np.sqrt(spread)), scatter
