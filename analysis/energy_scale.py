@@ -113,8 +113,8 @@ def require_same_scale(scales: Mapping[str, EnergyScale | None], *, tolerance: f
     for name, scale in scales.items():
         if scale is None:
             raise ScaleError(
-                f"{name} has no energy scale: name the one it was measured on, EnergyScale(...), or measure a "
-                "foil on the same axis and shift it with align(spectrum, foil_shift(energy, foil, element=...))"
+                f"{name} has no energy scale: name the one it was measured on, EnergyScale(...), or measure "
+                "a foil on its axis and shift it with align(spectrum, foil_shift(energy, foil, element=...))"
             )
     known = {name: scale for name, scale in scales.items() if scale is not None}
     for (first, a), (second, b) in pairwise(known.items()):

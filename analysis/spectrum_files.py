@@ -1,8 +1,8 @@
 """Absorption spectra in files: XDI and columns of any instrument, read into one form and written as XDI.
 
-XDI is the format of the XAS data interchange effort (doi:10.1088/1742-6596/712/1/012049). Energies in keV are
-recognised by their size, intensities become absorption, and what cannot be a spectrum is refused with file
-and line.
+XDI is the format of the XAS data interchange effort (doi:10.1088/1742-6596/712/1/012049). Energies
+in keV are recognised by their size, intensities become absorption, and what cannot be a spectrum is
+refused with file and line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
-from analysis.text_tables import FileFormatError, TextTable, decode, read_table
+from analysis.text_tables import FileFormatError, TextTable, read_table
 
 Array = NDArray[np.float64]
 
@@ -64,9 +64,9 @@ def read_xdi(path: Path | str, *, signal: str = "auto", scale: EnergyScale | Non
     path : Path or str
         The file.
     signal : {"auto", "transmission", "fluorescence", "reference"}
-        What to read: of the sample in transmission (mutrans, or -ln(itrans/i0)) or fluorescence (mufluor, or
-        ifluor/i0), or of the reference foil behind it (murefer, or -ln(irefer/itrans)). Automatic is the
-        first of the first two that the columns allow.
+        What to read: of the sample in transmission (mutrans, or -ln(itrans/i0)) or fluorescence
+        (mufluor, or ifluor/i0), or of the reference foil behind it (murefer, or
+        -ln(irefer/itrans)). Automatic is the first of the first two that the columns allow.
     scale : EnergyScale, optional
         The scale its energies are on. The file cannot say it, so None means unknown.
 
@@ -150,7 +150,7 @@ def read_columns(
 
 
 def read_energies(path: Path | str, *, unit: str = "auto") -> Array:
-    """Read a list of energies (first column), in eV; any order, but finite, positive and without duplicates."""
+    """Read a list of energies (first column), in eV: any order, but finite, positive and no duplicates."""
     table = read_table(Path(path))
     energy = _in_ev(table.values[:, 0], unit, source=table.source)
     _require_finite(table, energy, "energy")
@@ -209,8 +209,14 @@ def _spectrum(
     if energy.size < _FEWEST_POINTS:
         raise FileFormatError(f"{table.source}: {energy.size} points, a spectrum needs {_FEWEST_POINTS}")
     return Spectrum(
-        energy=energy, mu=mu, sigma=sigma, name=name, element=element, edge=edge, scale=scale,
-        source=table.source
+        energy=energy,
+        mu=mu,
+        sigma=sigma,
+        name=name,
+        element=element,
+        edge=edge,
+        scale=scale,
+        source=table.source,
     )
 
 
@@ -279,8 +285,9 @@ def _xdi_energy(table: TextTable, columns: dict[str, tuple[int, str]], fields: d
         known = {"ev": "eV", "kev": "keV"}.get(unit.lower(), "auto")
         return _in_ev(table.values[:, number], known, source=table.source)
     if "angle" not in columns:
-        raise FileFormatError(f"{table.source} has neither an energy nor an angle column, only
-        {sorted(columns)}")
+        raise FileFormatError(
+            f"{table.source} has neither an energy nor an angle column, only {sorted(columns)}"
+        )
     number, unit = columns["angle"]
     try:
         spacing = float(fields["mono.d_spacing"].split()[0])
