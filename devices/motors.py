@@ -1,0 +1,130 @@
+"""A motor record whose move ends, one way or the other: in position, or with the reason.
+
+Stock ophyd waits for ever for a motor that is stuck or whose server died, and reports success for one that
+stalled, was stopped by somebody else or refused the position.
+"""
+
+import functools
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from ophyd import Component as Cpt
+from ophyd import EpicsMotor, EpicsSignalRO
+from ophyd.status import MoveStatus
+from ophyd.status import wait as wait_for_status
+from ophyd.utils import DisconnectedError
+
+from devices.errors import LimitError, MotionError
+from devices.status import fail, fail_on_disconnect, finish
+
+__all__ = ["Motor"]
+
+
+class Motor(EpicsMotor):
+    """An EPICS motor record.
+
+    A move succeeds when the record reports done *and* the read-back lies within `tolerance` of the target; it
+    fails with `MotionError` when it stops elsewhere, with `DisconnectedError` when the record is lost, and with
+    a time-out `margin` seconds after the time the motion needs by its velocity and acceleration.
+    """
+
+    limit_violation = Cpt(EpicsSignalRO, ".LVIO", kind="omitted", auto_monitor=True)
+    retry_deadband = Cpt(EpicsSignalRO, ".RDBD", kind="config", auto_monitor=True)
+
+    margin = 5.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._move_lock = threading.Lock()
+        self._move_status: MoveStatus | None = None
+        super().__init__(*args, **kwargs)
+
+    @property
+    def tolerance(self) -> float:
+        """Largest distance between target and read-back that counts as arrived (engineering units)."""
+        resolution = 10.0 ** -(self.precision or 4)
+        return max(2 * float(self.retry_deadband.get()), resolution)
+
+    def travel_time(self, position: float) -> float:
+        """Time in seconds the motion from here to `position` needs at most."""
+        velocity = float(self.velocity.get())
+        if velocity <= 0:
+            raise MotionError(f"{self.name} velocity {velocity} {self.egu}/s is not above 0")
+        return float(abs(position - self.position) / velocity + 2 * float(self.acceleration.get()))
+
+    def check_value(self, pos: float) -> None:
+        """Refuse a position that is not finite or lies outside the soft limits; (0, 0) means no limits."""
+        if not self.connected:
+            raise DisconnectedError(f"{self.name} ({self.prefix}) is not connected")
+        low, high = self.limits
+        if not math.isfinite(pos):
+            raise LimitError(f"{self.name} {pos} {self.egu} is not a finite position")
+        if low < high and not low <= pos <= high:
+            raise LimitError(f"{self.name} {pos} {self.egu} is outside {low}..{high} {self.egu}")
+
+    def move(
+        self,
+        position: float,
+        wait: bool = True,
+        moved_cb: Callable[..., None] | None = None,
+        timeout: float | None = None,
+        **_: Any,
+    ) -> MoveStatus:
+        """Move to `position`; the returned status ends as the class describes."""
+        self.check_value(position)
+        limit = timeout or self.timeout or self.travel_time(position) + self.margin
+        status = MoveStatus(self, position, timeout=limit, settle_time=self._settle_time)
+        if moved_cb is not None:
+            status.add_callback(functools.partial(moved_cb, obj=self))
+        with self._move_lock:  # before the put: done may be reported before put() returns
+            superseded, self._move_status = self._move_status, status
+        if superseded is not None:
+            fail(superseded, MotionError(f"{self.name}: superseded by a move to {position} {self.egu}"))
+        self._started_moving = False
+        fail_on_disconnect(status, self.motor_done_move, self.user_readback)
+        self.user_setpoint.put(position, wait=False)
+        if wait:
+            wait_for_status(status)
+        return status
+
+    def _done_moving(self, success: bool = True, timestamp: float | None = None, value: Any = None, **_: Any) -> None:
+        with self._move_lock:
+            status, self._move_status = self._move_status, None
+        if status is not None and not status.done:
+            reason = self._reason_not_arrived(float(status.target), success)
+            if reason is None:
+                finish(status)
+            else:
+                success = False
+                fail(status, MotionError(reason))
+        if success:
+            self._run_subs(sub_type=self.SUB_DONE, timestamp=timestamp, value=value)
+        self._run_request_done(success, timestamp or time.time())
+
+    def _run_request_done(self, success: bool, timestamp: float) -> None:
+        """Run the one-shot subscriptions of home() once.
+
+        ophyd runs them and resets them afterwards; the next move may have subscribed in between and would be
+        cleared too, never to end. Here they are taken out first.
+        """
+        callbacks = list(self._callbacks[self._SUB_REQ_DONE].values())
+        self._reset_sub(self._SUB_REQ_DONE)
+        for callback in callbacks:
+            callback(obj=self, sub_type=self._SUB_REQ_DONE, success=success, timestamp=timestamp)
+
+    def _reason_not_arrived(self, target: float, success: bool) -> str | None:
+        where = f"{self.name}: at {self.position:.6g} {self.egu}, sent to {target:.6g} {self.egu}"
+        if self.limit_violation.get():
+            return f"{where}: the record refuses it as beyond its soft limits {self.limits}"
+        for switch, label in ((self.high_limit_switch, "high"), (self.low_limit_switch, "low")):
+            if switch.get():
+                return f"{where}: {label} limit switch"
+        if not success:
+            return f"{where}: stopped, or in alarm (severity {int(self.user_readback.alarm_severity)})"
+        if abs(self.position - target) > self.tolerance:
+            return (
+                f"{where}: stopped {abs(self.position - target):.3g} {self.egu} away (tolerance {self.tolerance:.3g})"
+            )
+        return None

@@ -1,0 +1,56 @@
+"""The fast shutter: it has moved when its status says so, not when the command was sent."""
+
+from typing import Any, Literal
+
+from ophyd import Component as Cpt
+from ophyd import Device, EpicsSignal, EpicsSignalRO, Signal
+from ophyd.status import DeviceStatus, StatusBase
+from ophyd.utils import StatusTimeoutError
+
+from devices.errors import LimitError, ShutterError
+from devices.status import fail, fail_on_disconnect, finish
+
+__all__ = ["Shutter"]
+
+_COMMANDS = {"open": ("Open", "Open"), "closed": ("Close", "Closed")}  # state: (command, status)
+
+
+class Shutter(Device):
+    """A two-state shutter, set to ``"open"`` or ``"closed"``."""
+
+    command = Cpt(EpicsSignal, "Cmd", string=True, kind="omitted")
+    status = Cpt(EpicsSignalRO, "Sts", string=True, kind="normal", auto_monitor=True)
+    timeout = Cpt(Signal, value=5.0, kind="config")
+
+    def set(self, value: Literal["open", "closed"]) -> StatusBase:
+        """Open or close; fails with `ShutterError` when the status does not follow within `timeout` seconds."""
+        if value not in _COMMANDS:
+            raise LimitError(f"{self.name} {value!r} is not one of {sorted(_COMMANDS)}")
+        command, wanted = _COMMANDS[value]
+        limit = float(self.timeout.get())
+        outer = DeviceStatus(self)
+        inner = DeviceStatus(self, timeout=limit)
+        fail_on_disconnect(inner, self.status)
+
+        def on_status(value: Any = None, **_: Any) -> None:
+            if str(value) == wanted:
+                finish(inner)
+
+        def ended(done: StatusBase) -> None:
+            self.status.unsubscribe(token)
+            reason = done.exception()
+            if reason is None:
+                finish(outer)
+            elif isinstance(reason, StatusTimeoutError):
+                state = self.status.get() if self.status.connected else "disconnected"
+                fail(
+                    outer,
+                    ShutterError(f"{self.name} did not become {wanted} within {limit} s; it is {state}"),
+                )
+            else:
+                fail(outer, reason)
+
+        self.command.put(command, wait=False)
+        token = self.status.subscribe(on_status, run=True)
+        inner.add_callback(ended)
+        return outer

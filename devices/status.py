@@ -1,0 +1,51 @@
+"""Statuses that cannot hang and cannot be finished twice."""
+
+from collections.abc import Callable
+from typing import Any
+
+from ophyd.signal import EpicsSignalBase
+from ophyd.status import StatusBase
+from ophyd.utils import DisconnectedError, InvalidState
+
+__all__ = ["fail", "fail_on_disconnect", "finish"]
+
+
+def finish(status: StatusBase) -> None:
+    """Finish `status` with success unless it has ended already (a time-out may come first)."""
+    _end(status, status.set_finished)
+
+
+def fail(status: StatusBase, reason: Exception) -> None:
+    """Finish `status` with `reason` unless it has ended already."""
+    _end(status, lambda: status.set_exception(reason))
+
+
+def fail_on_disconnect(status: StatusBase, *signals: EpicsSignalBase) -> None:
+    """Fail `status` at once when one of `signals` loses its process variable.
+
+    ophyd by itself waits for ever, or reports success when the server comes back in another state.
+    """
+
+    def on_metadata(connected: bool | None = None, obj: EpicsSignalBase | None = None, **_: Any) -> None:
+        if connected is False and obj is not None:
+            fail(
+                status,
+                DisconnectedError(f"{obj.name} ({obj.pvname}) lost its connection during the operation"),
+            )
+
+    tokens = [(s, s.subscribe(on_metadata, event_type=s.SUB_META, run=True)) for s in signals]
+
+    def unsubscribe(_: StatusBase) -> None:
+        for signal, token in tokens:
+            signal.unsubscribe(token)
+
+    status.add_callback(unsubscribe)
+
+
+def _end(status: StatusBase, how: Callable[[], None]) -> None:
+    if status.done:
+        return
+    try:
+        how()
+    except InvalidState:
+        return  # ended between the question and the answer: the first reason stands

@@ -1,0 +1,32 @@
+"""What the plans ask of a device beyond bluesky's own protocols.
+
+Signatures of public plans name bluesky's protocols only, since those are what the queue server can check; inside,
+these say the rest.
+"""
+
+from typing import Any, Protocol
+
+from bluesky.protocols import Movable, Preparable, Readable, Triggerable
+
+__all__ = ["Axis", "FrameDetector", "FrameWriter"]
+
+
+class Axis(Movable[float], Readable[Any], Protocol):
+    """Something that moves and can be read back."""
+
+
+class FrameWriter(Protocol):
+    """What writes the frames of a detector to disk."""
+
+    free_space: Readable[Any]
+
+
+class FrameDetector(Readable[Any], Triggerable, Preparable, Protocol):
+    """A detector that takes blocks of frames into files."""
+
+    writer: FrameWriter
+
+    @property
+    def frame_bytes(self) -> int:
+        """Bytes of one frame on disk."""
+        ...
