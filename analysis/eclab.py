@@ -174,9 +174,7 @@ def _start(header: list[str], source: str, day_first: bool) -> datetime:
             if found is None:
                 raise FileFormatError(f"{source} line {number}: {match.group(1)!r} is not a date and time")
             return found
-    raise FileFormatError(
-        f"{source} does not say when it was started: give started=datetime(...) in local time"
-    )
+    raise FileFormatError(f"{source} does not say when it was started: give started=datetime(...) in local time")
 
 
 def _mass(header: list[str], source: str) -> float | None:
@@ -210,9 +208,7 @@ def _rows(
             problem = f"{source} line {index + 1}: {len(fields)} of {len(names)} columns"
             if index == last and incomplete == "drop":
                 return _table(rows, source), (f"{problem}; half a last line, left out",)
-            hint = ", half a last line; read with incomplete_last_line='drop' to leave it out" * (
-                index == last
-            )
+            hint = "; half a last line, incomplete_last_line='drop' leaves it out" if index == last else ""
             raise FileFormatError(problem + hint)
         if (absolute := parse_clock(fields[clock], day_first=day_first)) is not None:
             fields[clock] = repr((absolute - started).total_seconds())

@@ -99,13 +99,9 @@ class CellRecord:
         t = np.asarray(times, dtype=np.float64)
         after = np.clip(np.searchsorted(self.time, t, side="right"), 1, self.time.size - 1)
         gap = self.time[after] - self.time[after - 1]
-        known = (
-            (t >= self.time[0]) & (t <= self.time[-1]) & ((gap <= longest_gap) | (t == self.time[after - 1]))
-        )
-        values = [
-            np.where(known, np.interp(t, self.time, column), np.nan)
-            for column in (self.potential, self.charge)
-        ]
+        inside = (t >= self.time[0]) & (t <= self.time[-1])
+        known = inside & ((gap <= longest_gap) | (t == self.time[after - 1]))
+        values = [np.where(known, np.interp(t, self.time, column), np.nan) for column in (self.potential, self.charge)]
         # The current of a row is the mean since the row before, so it holds for the interval that
         # ends there.
         return CellState(

@@ -126,9 +126,8 @@ def require_same_scale(scales: Mapping[str, EnergyScale | None], *, tolerance: f
 def _disagreement(first: str, a: EnergyScale, second: str, b: EnergyScale) -> str:
     text = f"{first} is on {_described(a)} but {second} is on {_described(b)}: "
     if a.foil_energy is not None and b.foil_energy is not None and a.element == b.element:
-        return (
-            text + f"add {a.foil_energy - b.foil_energy:+.3f} eV to {second} with align(spectrum, to=scale)"
-        )
+        shift = a.foil_energy - b.foil_energy
+        return text + f"add {shift:+.3f} eV to {second} with align(spectrum, to=scale)"
     lacking = second if b.foil_energy is None or a.foil_energy is not None else first
     element = a.element or b.element or "..."
     return text + (

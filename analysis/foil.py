@@ -72,7 +72,8 @@ def foil_position(
     energy, mu : array_like, shape (E,)
         Energies in eV, strictly increasing, and absorption of the foil in any unit.
     near : float
-        Where to look, in eV (``FOIL_ENERGIES["Ni"]``); nickel has a second steep rise 12 eV above the first.
+        Where to look, in eV (``FOIL_ENERGIES["Ni"]``); nickel has a second steep rise 12 eV above
+        the first.
     search : float
         How far from ``near`` to look, in eV.
     half_width : float
@@ -92,9 +93,7 @@ def foil_position(
     found, sigma = _resting_inflection(e, m, start, width)
     wider, _ = _resting_inflection(e, m, start, 1.5 * width)
     if abs(found - near) > search + width:
-        raise ScaleError(
-            f"no foil edge within {search} eV of {near} eV: the steepest point is at {found:.2f} eV"
-        )
+        raise ScaleError(f"no foil edge within {search} eV of {near} eV: the steepest point is at {found:.2f} eV")
     return FoilPosition(found, float(np.hypot(sigma, 0.5 * (wider - found))), width)
 
 
@@ -184,17 +183,13 @@ def foil_drift(
         relative[good] -= relative[good].mean()
     shift = np.where(good, target - anchor.energy + relative, np.nan)
     rate, rate_sigma, scatter = _trend(times, shift)
-    return FoilDrift(
-        shift, sigma, scale, float(np.hypot(anchor.sigma, scale.sigma)), rate, rate_sigma, scatter
-    )
+    return FoilDrift(shift, sigma, scale, float(np.hypot(anchor.sigma, scale.sigma)), rate, rate_sigma, scatter)
 
 
 def _foil_scale(element: str, to: EnergyScale | None) -> EnergyScale:
     if to is None:
         if element not in FOIL_SCALES:
-            raise ScaleError(
-                f"no foil energy for {element}: give to=EnergyScale(name, {element!r}, foil_energy)"
-            )
+            raise ScaleError(f"no foil energy for {element}: give to=EnergyScale(name, {element!r}, foil_energy)")
         return FOIL_SCALES[element]
     if to.foil_energy is None or to.element != element:
         raise ScaleError(f"{to.name!r} does not say where the {element} foil lies")
@@ -242,9 +237,7 @@ def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float,
     """Inflection of the cubic fitted within ``width`` of ``centre``, and its standard deviation."""
     take = np.abs(e - centre) <= width
     if take.sum() < 5:
-        raise ScaleError(
-            f"{take.sum()} foil points within {width:.2f} eV of {centre:.2f} eV, at least 5 are needed"
-        )
+        raise ScaleError(f"{take.sum()} foil points within {width:.2f} eV of {centre:.2f} eV, at least 5 are needed")
     x = (e[take] - centre) / width
     design = np.vander(x, 4, increasing=True)
     inverse = np.linalg.pinv(design)
@@ -260,16 +253,11 @@ def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float,
 
 def _aligned_mean(e: Array, foils: Array, shifts: Array) -> Array:
     """Mean of the foils, each moved up by its shift (eV)."""
-    moved = [
-        np.interp(e, e + d, f) if d == 0 else CubicSpline(e, f)(e - d)
-        for f, d in zip(foils, shifts, strict=True)
-    ]
+    moved = [np.interp(e, e + d, f) if d == 0 else CubicSpline(e, f)(e - d) for f, d in zip(foils, shifts, strict=True)]
     return np.asarray(np.mean(moved, axis=0))
 
 
-def _shifts_against(
-    e: Array, foils: Array, template: Array, centre: float, half_width: float
-) -> tuple[Array, Array]:
+def _shifts_against(e: Array, foils: Array, template: Array, centre: float, half_width: float) -> tuple[Array, Array]:
     """What to add to the energies of each foil to lie on the template, and its standard deviation."""
     take = np.abs(e - centre) <= half_width
     x = (e[take] - centre) / half_width

@@ -30,7 +30,9 @@ _SUFFIXES = (".txt", ".dat", ".xmu", ".nor", ".csv")
 _TIME = re.compile(r"^Time at start\s*[=:]\s*(.+)$", re.IGNORECASE)
 _ELAPSED = re.compile(r"^Time from start \(seconds\)\s*[=:]\s*(\S+)", re.IGNORECASE)
 _RANGE = re.compile(
-    r"^(pre|post)-edge range\s*[:=]\s*\[\s*([0-9.eE+]+)\s*,\s*([0-9.eE+]+)\s*\]", re.IGNORECASE
+    r"^(pre|post)-edge "
+    r"range\s*[:=]\s*\[\s*([0-9.eE+]+)\s*,\s*([0-9.eE+]+)\s*\]",
+    re.IGNORECASE,
 )
 _PIVOT = re.compile(r"^E0_pivot\s*=\s*([0-9.]+)", re.IGNORECASE)
 _JUMP = re.compile(r"^I jump at E0_pivot\s*=\s*(\S+)", re.IGNORECASE)
@@ -102,9 +104,7 @@ def read_spectra_folder(
     named = dict(columns or {})
     tables = [read_table(raw, source=name) for name, raw in _members(Path(path)) if pattern in name]
     if not tables:
-        raise FileFormatError(
-            f"{path} holds no spectrum ({', '.join(_SUFFIXES)}) with {pattern!r} in its name"
-        )
+        raise FileFormatError(f"{path} holds no spectrum ({', '.join(_SUFFIXES)}) with {pattern!r} in its name")
     times = np.array([_time(table, timezone) for table in tables])
     order = np.argsort(times, kind="stable")
     tables = [tables[i] for i in order]
@@ -167,9 +167,7 @@ def _first_number(pattern: re.Pattern[str], table: TextTable) -> float:
             try:
                 return float(match.group(1))
             except ValueError:
-                raise FileFormatError(
-                    f"{table.source}: {match.group(1)!r} in {line!r} is not a number"
-                ) from None
+                raise FileFormatError(f"{table.source}: {match.group(1)!r} in {line!r} is not a number") from None
     return float("nan")
 
 
@@ -189,15 +187,11 @@ def _column(table: TextTable, name: str | None, default: int) -> Array:
             raise FileFormatError(f"{table.source} has no column {name!r} among {names}")
         number = names.index(name)
     if number >= table.values.shape[1]:
-        raise FileFormatError(
-            f"{table.source} has {table.values.shape[1]} columns, column {number} is needed"
-        )
+        raise FileFormatError(f"{table.source} has {table.values.shape[1]} columns, column {number} is needed")
     values = table.values[:, number]
     wrong = np.flatnonzero(~np.isfinite(values))
     if wrong.size:
-        raise FileFormatError(
-            f"{table.source} line {table.lines[wrong[0]]}: {values[wrong[0]]} is not finite"
-        )
+        raise FileFormatError(f"{table.source} line {table.lines[wrong[0]]}: {values[wrong[0]]} is not finite")
     return np.asarray(values)
 
 
@@ -211,9 +205,7 @@ def _common_energy(tables: Sequence[TextTable], name: str | None) -> Array:
         wrong = np.flatnonzero(np.diff(own) <= 0)
         if wrong.size:
             at = int(wrong[0]) + 1
-            raise FileFormatError(
-                f"{table.source} line {table.lines[at]}: energy {own[at]} eV does not increase"
-            )
+            raise FileFormatError(f"{table.source} line {table.lines[at]}: energy {own[at]} eV does not increase")
         if own.size != energy.size:
             raise FileFormatError(
                 f"{table.source} has {own.size} energies but {tables[0].source} {energy.size}: "

@@ -285,9 +285,7 @@ def _xdi_energy(table: TextTable, columns: dict[str, tuple[int, str]], fields: d
         known = {"ev": "eV", "kev": "keV"}.get(unit.lower(), "auto")
         return _in_ev(table.values[:, number], known, source=table.source)
     if "angle" not in columns:
-        raise FileFormatError(
-            f"{table.source} has neither an energy nor an angle column, only {sorted(columns)}"
-        )
+        raise FileFormatError(f"{table.source} has neither an energy nor an angle column, only {sorted(columns)}")
     number, unit = columns["angle"]
     try:
         spacing = float(fields["mono.d_spacing"].split()[0])
@@ -310,7 +308,5 @@ def _xdi_signal(table: TextTable, columns: dict[str, tuple[int, str]], signal: s
         before, after = _INTENSITIES.get(kind, ("", ""))
         if {before, after} <= columns.keys():
             values = table.values
-            return _logarithm(
-                table, values[:, columns[before][0]], values[:, columns[after][0]], f"{after} / {before}"
-            )
+            return _logarithm(table, values[:, columns[before][0]], values[:, columns[after][0]], f"{after} / {before}")
     raise FileFormatError(f"{table.source} has no columns for {' or '.join(kinds)}, only {sorted(columns)}")

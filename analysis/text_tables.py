@@ -76,6 +76,8 @@ def split_row(line: str) -> list[str]:
     >>> split_row("8333.0, 0.125")
     ['8333.0', '0.125']
     """
+    if "," not in line and ";" not in line:
+        return line.split()
     fields = re.split(r"[\s;]+", line.strip())
     if all(_DECIMAL_COMMA.match(field) or _is_number(field) for field in fields):
         return [field.replace(",", ".") for field in fields]
