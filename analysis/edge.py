@@ -1,0 +1,364 @@
+"""Edge position (energy at half height), white line and edge jump, per voxel and for single spectra.
+
+The crossing rule: go down in energy from the highest point of the normalised spectrum in the search range;
+the edge is where the spectrum first falls through one half, that is, the last upward crossing below the white
+line. Between measured energies the spectrum is a cubic with the slopes of parabolas through three neighbours.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from enum import IntEnum
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis import crossing
+from analysis.edge_tables import (
+    EdgeReader,
+    HalfHeight,
+    edge_reader,
+    half_height_maps,
+    interpolation,
+    knot_weights,
+)
+from analysis.lowrank import Basis, learn_basis
+from analysis.spectra import FloatArray, Normalisation, checked_energies
+
+Float32Array = NDArray[np.float32]
+
+LEAST_JUMP = 3.0  # edge jump over its own standard deviation
+LARGEST_SIGMA = 2.0  # eV
+
+
+class Code(IntEnum):
+    """Why an edge is, or is not, reported."""
+
+    OK = crossing.OK
+    NO_JUMP = crossing.NO_JUMP
+    NO_CROSSING = crossing.NO_CROSSING
+    OUT_OF_RANGE = crossing.OUT_OF_RANGE
+    TOO_NOISY = crossing.TOO_NOISY
+    NOT_MEASURED = crossing.NOT_MEASURED
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EdgeMap:
+    """Edges of N voxels. Where `code` is not OK the edge and the white line are NaN.
+
+    Attributes
+    ----------
+    energy, sigma : float32 [N], eV, half height and its standard deviation
+    jump, jump_sigma : float32 [N], edge jump in the unit of the spectra (NaN only where not measured)
+    white_line, white_line_sigma : float32 [N], eV, maximum above the edge; NaN where there is none
+    white_line_height : float32 [N], normalised
+    code : uint8 [N], of `Code`
+    rank : number of basis spectra used
+    normalisation : windows and orders as used; None if the spectra were normalised already
+    eigenvalues : float64, of the whitened spectra, largest first, noise = 1; empty without a basis
+    noise_scale : measured noise over given noise, applied to every sigma
+    basis : the basis, to be used again
+    """
+
+    energy: Float32Array
+    sigma: Float32Array
+    jump: Float32Array
+    jump_sigma: Float32Array
+    white_line: Float32Array
+    white_line_sigma: Float32Array
+    white_line_height: Float32Array
+    code: NDArray[np.uint8]
+    rank: int
+    normalisation: Normalisation | None
+    eigenvalues: FloatArray
+    noise_scale: float
+    basis: Basis
+
+
+@dataclass(frozen=True, slots=True)
+class Edge:
+    """The edge of one spectrum; NaN where `code` is not OK, sigmas NaN where the noise is not known.
+
+    Attributes
+    ----------
+    energy, sigma : eV, half height
+    jump, jump_sigma : in the unit of the spectrum
+    white_line, white_line_sigma : eV
+    white_line_height : normalised
+    code : reason
+    normalisation : as used; None if the spectrum was normalised already
+    """
+
+    energy: float
+    sigma: float
+    jump: float
+    jump_sigma: float
+    white_line: float
+    white_line_sigma: float
+    white_line_height: float
+    code: Code
+    normalisation: Normalisation | None
+
+
+def fit_edges(
+    energies: ArrayLike,
+    spectra: ArrayLike,
+    *,
+    sigma: ArrayLike,
+    normalisation: Normalisation | None,
+    rank: int | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    sample: int = 32768,
+    basis: Basis | None = None,
+    search: tuple[float, float] | None = None,
+    least_jump: float = LEAST_JUMP,
+    largest_sigma: float = LARGEST_SIGMA,
+    threads: int | None = None,
+) -> EdgeMap:
+    """Read the edge of every voxel from its spectrum projected on a noise-weighted low-rank basis.
+
+    Parameters
+    ----------
+    energies : [E], eV, in any order, without repeats
+    spectra : [E, N], absorption of N voxels; float32, C order is read in place
+    sigma : noise of the spectra: one number, [E], or [E, N]
+    normalisation : windows and orders; None when the spectra are normalised already (then `search` is needed)
+    rank : number of basis spectra; None chooses it from the eigenvalues of the data
+    mask : [N], True where an edge is wanted
+    sample : voxels from which the basis is learnt
+    basis : a basis learnt before (on `energies` or more); None learns one
+    search : eV, range of the crossing and of the highest point; default between the two windows
+    least_jump : smallest jump over its sigma
+    largest_sigma : eV, edges less certain than this are not reported
+    threads : None takes all cores this process may use
+
+    Raises
+    ------
+    ValueError
+        On mismatched shapes, sigma that is not positive, energies that do not reach a window.
+    """
+    energy, values, noise, voxel_noise = _checked(energies, spectra, sigma)
+    wanted = _checked_mask(mask, values.shape[1])
+    if normalisation is not None:
+        normalisation.effective(energy)
+    if basis is None:
+        basis = learn_basis(energy, values, noise, rank=rank, mask=wanted, sample=sample)
+    measured = _positions(basis.energies, energy)
+    noise = noise * basis.noise_scale
+    reader = edge_reader(basis, measured, noise, normalisation, search=search, voxel_noise=voxel_noise is None)
+    limits = (least_jump, largest_sigma)
+    out, code = read_edges(reader, values, limits, threads=threads)
+    if voxel_noise is not None:
+        _apply_voxel_noise(out, code, reader, voxel_noise * np.float32(basis.noise_scale), limits)
+    return edge_map(out, code, reader, basis, wanted)
+
+
+def half_height(
+    energy: ArrayLike,
+    mu: ArrayLike,
+    normalisation: Normalisation | None,
+    *,
+    sigma: ArrayLike | None = None,
+    search: tuple[float, float] | None = None,
+) -> Edge:
+    """Read the edge of one spectrum, by the rule of `fit_edges` and without a basis.
+
+    Parameters
+    ----------
+    energy : [E], eV, in any order
+    mu : [E]
+    normalisation : windows and orders; None when `mu` is normalised already (then `search` is needed)
+    sigma : noise of `mu`, one number or [E]; None leaves the uncertainties NaN
+    search : eV, range of the crossing and of the highest point
+
+    Examples
+    --------
+    >>> e = np.arange(8250.0, 8501.0)
+    >>> mu = 0.3 + 0.7 * (0.5 + np.arctan((e - 8342.3) / 1.5) / np.pi)
+    >>> edge = half_height(e, mu, None, search=(8320, 8370))
+    >>> edge.code.name, round(edge.energy, 2)
+    ('OK', 8341.46)
+    """
+    order = np.argsort(np.asarray(energy, dtype=np.float64), kind="stable")
+    energies = checked_energies(np.asarray(energy, dtype=np.float64)[order])
+    values = np.asarray(mu, dtype=np.float64)
+    if values.shape != energies.shape:
+        raise ValueError(f"mu has shape {values.shape}, energies {energies.shape}")
+    values = values[order]
+    maps = half_height_maps(energies, normalisation, search)
+    noise = np.full(energies.size, np.nan) if sigma is None else np.broadcast_to(sigma, energies.shape)[order]
+    return _read_one(maps, values, noise)
+
+
+def read_edges(
+    reader: EdgeReader, spectra: Float32Array, limits: tuple[float, float], *, threads: int | None = None
+) -> tuple[Float32Array, NDArray[np.uint8]]:
+    """Run the kernel over spectra [E, N]; returns the rows of `crossing.read_tile` and the codes."""
+    count = spectra.shape[1]
+    out = np.empty((7, count), np.float32)
+    code = np.empty(count, np.uint8)
+
+    def run(low: int, high: int) -> None:
+        crossing.read_spectra(
+            spectra,
+            low,
+            high,
+            reader.weights,
+            reader.inverse_sigma,
+            reader.rows,
+            reader.jump_row,
+            reader.fixed,
+            reader.whitener,
+            reader.freedom,
+            reader.tables,
+            limits,
+            out,
+            code,
+        )
+
+    run_in_parts(run, count, threads)
+    return out, code
+
+
+def run_in_parts(run: Callable[[int, int], None], count: int, threads: int | None) -> None:
+    """Call ``run(low, high)`` on parts of 0..count that are whole tiles, in as many threads as asked for."""
+    workers = threads if threads is not None else len(os.sched_getaffinity(0))
+    part = max(crossing.TILE * 64, -(-count // max(workers, 1) // crossing.TILE) * crossing.TILE)
+    bounds = [(low, min(low + part, count)) for low in range(0, count, part)]
+    if workers <= 1 or len(bounds) <= 1:
+        for low, high in bounds:
+            run(low, high)
+        return
+    with ThreadPoolExecutor(workers) as pool:
+        for done in [pool.submit(run, *b) for b in bounds]:
+            done.result()
+
+
+def edge_map(
+    out: Float32Array,
+    code: NDArray[np.uint8],
+    reader: EdgeReader,
+    basis: Basis,
+    wanted: NDArray[np.bool_] | None,
+) -> EdgeMap:
+    """Turn kernel output into a map in eV; voxels outside `wanted` become NOT_MEASURED."""
+    out[0] += np.float32(reader.reference)
+    out[4] += np.float32(reader.reference)
+    if wanted is not None:
+        out[:, ~wanted] = np.nan
+        code[~wanted] = Code.NOT_MEASURED
+    if not np.isfinite(basis.sigma).all():
+        out[[1, 3, 5]] = np.nan
+    return EdgeMap(
+        energy=out[0],
+        sigma=out[1],
+        jump=out[2],
+        jump_sigma=out[3],
+        white_line=out[4],
+        white_line_sigma=out[5],
+        white_line_height=out[6],
+        code=code,
+        rank=basis.rank,
+        normalisation=reader.normalisation,
+        eigenvalues=basis.eigenvalues,
+        noise_scale=basis.noise_scale,
+        basis=basis,
+    )
+
+
+def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
+    height = (maps.rows @ values - maps.fixed[0])[:, None]
+    jump = float(maps.jump @ values + maps.fixed[1])
+    jump_sigma = float(np.sqrt(maps.jump**2 @ noise**2))
+    nan = float("nan")
+
+    def nothing(code: Code) -> Edge:
+        return Edge(nan, nan, jump, jump_sigma, nan, nan, nan, code, maps.normalisation)
+
+    if not np.isfinite(values).all():
+        return nothing(Code.NOT_MEASURED)
+    if not jump > 0 or jump < LEAST_JUMP * jump_sigma:
+        return nothing(Code.NO_JUMP)
+    at, peak = np.empty(1, np.int32), np.empty(1, np.int32)
+    crossing.find_brackets(height, 1, maps.first, maps.last, at, peak)
+    if at[0] < 0:
+        return nothing(Code.OUT_OF_RANGE if height[maps.first, 0] >= 0 else Code.NO_CROSSING)
+    left, right = knot_weights(maps.knots)
+    x, slope = crossing.refine_crossing(height, at[0], 0, maps.knots, left, right)
+    value, _ = interpolation(maps.knots, np.array([x]))
+    sigma = float(np.sqrt((value @ maps.rows) ** 2 @ noise**2)[0] / slope)
+    if sigma > LARGEST_SIGMA:
+        return nothing(Code.TOO_NOISY)
+    white, white_sigma, top = nan, nan, nan
+    if peak[0] < maps.last:
+        p, height_there, curvature = crossing.refine_peak(height, peak[0], 0, maps.knots, left, right)
+        if np.isfinite(p) and curvature < 0:
+            _, steep = interpolation(maps.knots, np.array([p]))
+            white, top = float(p), float(height_there / jump + 0.5)
+            white_sigma = float(np.sqrt((steep @ maps.rows) ** 2 @ noise**2)[0] / -curvature)
+    return Edge(float(x), sigma, jump, jump_sigma, white, white_sigma, top, Code.OK, maps.normalisation)
+
+
+def _apply_voxel_noise(
+    out: Float32Array,
+    code: NDArray[np.uint8],
+    reader: EdgeReader,
+    sigma: Float32Array,
+    limits: tuple[float, float],
+) -> None:
+    """Replace the sigmas by those of each voxel's own noise `sigma` [E, N]."""
+    crossing.apply_voxel_noise(
+        sigma, reader.response, reader.slope_response, reader.jump_response, reader.tables, limits, out, code
+    )
+
+
+def _checked(
+    energies: ArrayLike, spectra: ArrayLike, sigma: ArrayLike
+) -> tuple[FloatArray, Float32Array, FloatArray, Float32Array | None]:
+    """Sort by energy; return energies, spectra [E, N], typical noise [E], and the noise per voxel if given."""
+    given = np.asarray(energies, dtype=np.float64)
+    values = np.asarray(spectra, dtype=np.float32)
+    noise: NDArray[np.floating] = np.asarray(sigma)
+    if given.ndim != 1 or values.ndim != 2 or values.shape[0] != given.size:
+        raise ValueError(f"spectra have shape {values.shape}, energies {given.shape}; [E, N] and [E] are needed")
+    if noise.shape not in ((), given.shape, values.shape):
+        raise ValueError(f"sigma has shape {noise.shape}; one number, {given.shape} or {values.shape} is needed")
+    order = np.argsort(given, kind="stable")
+    energy = checked_energies(given[order], least=1)
+    in_order = bool((order == np.arange(order.size)).all())
+    values = np.ascontiguousarray(values if in_order else values[order])
+    per_voxel: Float32Array | None = None
+    if noise.ndim == 2:
+        per_voxel = np.ascontiguousarray(noise if in_order else noise[order], dtype=np.float32)
+        with np.errstate(invalid="ignore"):
+            noise = np.sqrt(np.nanmean(per_voxel.astype(np.float64) ** 2, axis=1))
+    elif noise.ndim == 1:
+        noise = noise[order]
+    typical = np.broadcast_to(noise, energy.shape).astype(np.float64)
+    wrong = np.flatnonzero(~((typical > 0) & np.isfinite(typical)))
+    if wrong.size:
+        raise ValueError(f"sigma {typical[wrong[0]]} at {energy[wrong[0]]:g} eV is not a positive number")
+    return energy, values, typical, per_voxel
+
+
+def _checked_mask(mask: NDArray[np.bool_] | None, count: int) -> NDArray[np.bool_] | None:
+    if mask is None:
+        return None
+    wanted = np.asarray(mask, dtype=bool)
+    if wanted.shape != (count,):
+        raise ValueError(f"mask has shape {wanted.shape}; the spectra hold {count} voxels")
+    return wanted
+
+
+def _positions(planned: FloatArray, measured: FloatArray) -> NDArray[np.intp]:
+    """Indices of measured energies in those of the basis."""
+    at = np.clip(np.searchsorted(planned, measured), 0, planned.size - 1)
+    at = np.where((at > 0) & (np.abs(planned[at - 1] - measured) < np.abs(planned[at] - measured)), at - 1, at)
+    off = np.abs(planned[at] - measured)
+    if (off > 1e-3).any():
+        i = int(np.argmax(off))
+        raise ValueError(f"energy {measured[i]:g} eV is not among those of the basis; nearest {planned[at[i]]:g}")
+    return at

@@ -1,0 +1,192 @@
+"""What the crossing kernels need to know about an energy grid and a basis: linear maps and variance tables."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.lowrank import Basis, Projection, projection
+from analysis.spectra import FloatArray, Normalisation, line_operator
+
+PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's own residual, in degrees of freedom
+TABLE_STEP = 0.05  # eV
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HalfHeight:
+    """Maps of a spectrum to its height above half the jump at the knots, and to its jump.
+
+    Attributes
+    ----------
+    knots : float64 [m], eV, the measured energies between which crossings are sought
+    first, last : knots the crossing and the highest point must lie between
+    rows : float64 [m, E]
+    jump : float64 [E]
+    fixed : (half height, jump) of spectra that are normalised already, else (0, 0)
+    normalisation : as used, or None
+    """
+
+    knots: FloatArray
+    first: int
+    last: int
+    rows: FloatArray
+    jump: FloatArray
+    fixed: tuple[float, float]
+    normalisation: Normalisation | None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class EdgeReader:
+    """Everything the kernels take, for one basis and one set of measured energies.
+
+    `kernel_arguments` start with the projection rows; positions are relative to `reference` (eV).
+    """
+
+    reference: float
+    weights: NDArray[np.float32]
+    inverse_sigma: NDArray[np.float32]
+    rows: NDArray[np.float32]
+    jump_row: NDArray[np.float32]
+    fixed: tuple[float, float]
+    whitener: NDArray[np.float32]
+    freedom: tuple[float, float]
+    tables: tuple[Any, ...]
+    normalisation: Normalisation | None
+    response: NDArray[np.float32]
+    slope_response: NDArray[np.float32]
+    jump_response: NDArray[np.float32]
+
+
+def half_height_maps(
+    energies: FloatArray, normalisation: Normalisation | None, search: tuple[float, float] | None
+) -> HalfHeight:
+    """Return the half-height maps of a grid (eV, increasing).
+
+    `search` is the range (eV) in which the crossing and the highest point are sought; by default from the
+    end of the pre-edge window to the beginning of the post-edge window.
+    """
+    if normalisation is None:
+        if search is None:
+            raise ValueError("spectra that are normalised already need search=(low, high) in eV")
+        low, high = search
+        rows, jump, fixed, used = np.eye(energies.size), np.zeros(energies.size), (0.5, 1.0), None
+    else:
+        low, high = search or (normalisation.pre[1], normalisation.post[0])
+        lines = line_operator(energies, normalisation)
+        rows = np.eye(energies.size) - lines.pre - 0.5 * lines.jump
+        jump, fixed, used = lines.jump, (0.0, 0.0), lines.normalisation
+    a = int(np.searchsorted(energies, low, side="left"))
+    b = int(np.searchsorted(energies, high, side="right"))
+    # One neighbour on each side: an edge just inside the range is still bracketed.
+    start, stop = max(a - 1, 0), min(b + 1, energies.size)
+    if stop - start < 2:
+        raise ValueError(
+            f"no measured energies around {low:g}..{high:g} eV: energies are {energies[0]:g}..{energies[-1]:g} eV"
+        )
+    return HalfHeight(energies[start:stop], 0, stop - start - 1, rows[start:stop], jump, fixed, used)
+
+
+def knot_weights(knots: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the weights of the left and right chord in the slope at each knot (parabola through three knots)."""
+    step = np.diff(knots)
+    left, right = np.zeros(knots.size), np.zeros(knots.size)
+    right[0], left[-1] = 1 / step[0], 1 / step[-1]
+    both = step[:-1] + step[1:]
+    left[1:-1] = step[1:] / both / step[:-1]
+    right[1:-1] = step[:-1] / both / step[1:]
+    return left, right
+
+
+def interpolation(knots: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return the maps [x, knots] from values at the knots to the interpolant and to its slope at `x`.
+
+    Between two knots the interpolant is the cubic with the knots' values and slopes (`knot_weights`).
+    """
+    left, right = knot_weights(knots)
+    slopes = np.diag(left - right)
+    slopes[np.arange(1, knots.size), np.arange(knots.size - 1)] -= left[1:]
+    slopes[np.arange(knots.size - 1), np.arange(1, knots.size)] += right[:-1]
+    i = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, knots.size - 2)
+    step = knots[i + 1] - knots[i]
+    t = ((x - knots[i]) / step)[:, None]
+    unit = np.eye(knots.size)
+    h = step[:, None]
+    value = (
+        (1 + 2 * t) * (1 - t) ** 2 * unit[i]
+        + t**2 * (3 - 2 * t) * unit[i + 1]
+        + t * (1 - t) ** 2 * h * slopes[i]
+        - t**2 * (1 - t) * h * slopes[i + 1]
+    )
+    slope = (
+        6 * t * (1 - t) * (unit[i + 1] - unit[i]) / h
+        + (1 - 4 * t + 3 * t**2) * slopes[i]
+        + (3 * t**2 - 2 * t) * slopes[i + 1]
+    )
+    return value, slope
+
+
+def edge_reader(
+    basis: Basis,
+    measured: NDArray[np.intp],
+    sigma: FloatArray,
+    normalisation: Normalisation | None,
+    *,
+    search: tuple[float, float] | None = None,
+    voxel_noise: bool = True,
+) -> EdgeReader:
+    """Prepare the kernels for spectra measured at the energies number `measured` of `basis` with noise `sigma`."""
+    maps = half_height_maps(basis.energies, normalisation, search)
+    projected = projection(basis, measured, sigma)
+    reference = float(np.round(maps.knots.mean()))
+    knots = maps.knots - reference
+    rows = maps.rows @ basis.vectors
+    jump = maps.jump @ basis.vectors
+    fine = np.linspace(knots[0], knots[-1], _table_size(knots))
+    value, slope = interpolation(knots, fine)
+    tables = [_variance(m @ rows, c) for m in (value, slope) for c in (projected.noise, projected.missing)]
+    jump_tables = [float(_variance(jump[None], c)[0]) for c in (projected.noise, projected.missing)]
+    left, right = knot_weights(knots)
+    f32 = np.float32
+    read = projected.gain @ projected.weights
+    scaled = tuple(np.ascontiguousarray(a, dtype=f32) for a in (knots, left, right))
+    per_ev = (fine.size - 1) / (fine[-1] - fine[0])
+    return EdgeReader(
+        reference=reference,
+        weights=np.ascontiguousarray(projected.weights, dtype=f32),
+        inverse_sigma=(1 / sigma).astype(f32),
+        rows=np.ascontiguousarray(rows @ projected.gain, dtype=f32),
+        jump_row=np.ascontiguousarray((jump @ projected.gain)[None], dtype=f32),
+        fixed=maps.fixed,
+        whitener=np.ascontiguousarray(projected.whitener, dtype=f32),
+        freedom=(_freedom(projected) if voxel_noise else 0.0, PRIOR_FREEDOM),
+        tables=(
+            *scaled,
+            maps.first,
+            maps.last,
+            f32(fine[0]),
+            f32(per_ev),
+            *(t.astype(f32) for t in tables),
+            f32(jump_tables[0]),
+            f32(jump_tables[1]),
+        ),
+        normalisation=maps.normalisation,
+        response=(value @ (rows @ read)).astype(f32),
+        slope_response=(slope @ (rows @ read)).astype(f32),
+        jump_response=(jump @ read)[None].astype(f32),
+    )
+
+
+def _freedom(projected: Projection) -> float:
+    """Degrees of freedom of a voxel's residual; none where too few to tell anything."""
+    return float(projected.freedom) if projected.freedom >= 4 else 0.0
+
+
+def _variance(rows: FloatArray, covariance: FloatArray) -> FloatArray:
+    return np.asarray(np.einsum("ij,jk,ik->i", rows, covariance, rows, optimize=True))
+
+
+def _table_size(knots: FloatArray) -> int:
+    return int(np.clip((knots[-1] - knots[0]) / TABLE_STEP, 64, 4096))

@@ -1,0 +1,192 @@
+"""Noise-weighted low-rank bases of voxel spectra, learnt from the data themselves."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.spectra import FloatArray, checked_energies
+
+FEWEST_SPECTRA_PER_ENERGY = 4  # fewer spectra than this times the energies do not fix a basis
+BLOCK = 128  # neighbouring voxels taken together into the sample: contiguous reads
+LEAST_WEIGHT = 0.1  # components whose signal is under a tenth of signal + noise are left out
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Basis:
+    """Spectra that voxel spectra are made of, with the strength to be expected of each.
+
+    Attributes
+    ----------
+    energies : float64 [E], eV
+    vectors : float64 [E, k]; a voxel spectrum is ``vectors @ c`` plus noise
+    prior : float64 [k], expected mean square of each coefficient; inf where nothing is assumed
+    sigma : float64 [E], the noise that the basis was learnt with, `noise_scale` included
+    eigenvalues : float64, of the whitened second moment of the sample, largest first; noise alone gives 1
+    noise_scale : measured noise over given noise (from the eigenvalues that are noise only); 1 if not measurable
+    """
+
+    energies: FloatArray
+    vectors: FloatArray
+    prior: FloatArray
+    sigma: FloatArray
+    eigenvalues: FloatArray
+    noise_scale: float = 1.0
+
+    @property
+    def rank(self) -> int:
+        """Number of basis spectra."""
+        return int(self.vectors.shape[1])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """How coefficients follow from a spectrum measured at some of the energies of a basis.
+
+    ``c = gain @ (weights @ y)``; the error of ``c`` has the covariance ``noise + missing``: photon noise let
+    through, and signal held back by the prior.
+
+    Attributes
+    ----------
+    weights : float64 [k, n]
+    gain, noise, missing : float64 [k, k]
+    whitener : float64 [k, k]; ``y.y/sigma^2 - |whitener @ weights @ y|^2`` is the residual sum of squares
+    freedom : degrees of freedom of that residual
+    """
+
+    weights: FloatArray
+    gain: FloatArray
+    noise: FloatArray
+    missing: FloatArray
+    whitener: FloatArray
+    freedom: int
+
+
+def full_basis(energies: FloatArray, sigma: FloatArray) -> Basis:
+    """Return the basis that changes nothing: each energy for itself, no prior."""
+    return Basis(
+        energies=energies,
+        vectors=np.diag(sigma),
+        prior=np.full(energies.size, np.inf),
+        sigma=sigma,
+        eigenvalues=np.empty(0),
+    )
+
+
+def learn_basis(
+    energies: FloatArray,
+    spectra: NDArray[np.float32],
+    sigma: FloatArray,
+    *,
+    rank: int | None = None,
+    mask: NDArray[np.bool_] | None = None,
+    sample: int = 32768,
+    rescale: bool = True,
+) -> Basis:
+    """Learn a basis from a sample of voxel spectra.
+
+    The eigenvectors of the whitened second moment are kept whose eigenvalue stands above the edge of the noise
+    eigenvalues, ``(1 + sqrt(E / voxels))**2``, and each is weighted by its optimal shrinkage. With fewer than
+    four voxels per energy no basis can be told from noise and the full one is returned.
+
+    Parameters
+    ----------
+    energies : [E], eV
+    spectra : [E, N]
+    sigma : [E], standard deviation of the noise of a typical voxel
+    rank : keep exactly this many components instead
+    mask : [N], voxels that may be sampled
+    sample : how many voxels to use at most
+    rescale : correct `sigma` by a common factor read from the noise eigenvalues, where there are enough
+
+    References
+    ----------
+    Gavish and Donoho, Optimal shrinkage of singular values, doi:10.1109/TIT.2017.2653801.
+    """
+    energy = checked_energies(energies, least=1)
+    if rank is not None and not 1 <= rank <= energy.size:
+        raise ValueError(f"rank {rank} is outside 1..{energy.size}, the number of energies")
+    whitened = _sample(spectra, mask, sample) / sigma[:, None]
+    count = whitened.shape[1]
+    if count < FEWEST_SPECTRA_PER_ENERGY * energy.size or rank == energy.size:
+        return full_basis(energy, sigma)
+    values, vectors = np.linalg.eigh(whitened @ whitened.T / count)
+    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    scale = noise_scale(values) if rescale else 1.0
+    weight = shrinkage(values / scale**2, energy.size / count)
+    kept = int((weight > LEAST_WEIGHT).sum()) if rank is None else rank
+    kept = max(kept, 1)
+    w = np.clip(weight[:kept], LEAST_WEIGHT, 1 - 1e-12)
+    noise = sigma * scale
+    return Basis(
+        energies=energy,
+        vectors=vectors[:, :kept] * noise[:, None],
+        prior=w / (1 - w),
+        sigma=noise,
+        eigenvalues=values / scale**2,
+        noise_scale=scale,
+    )
+
+
+def noise_scale(eigenvalues: FloatArray) -> float:
+    """Return the noise relative to the assumed one, from whitened eigenvalues (largest first).
+
+    The lower half of the eigenvalues is taken for noise; with fewer than 16 energies that is not safe and 1 is
+    returned. Given noise is never believed to be more than twice the true one.
+    """
+    if eigenvalues.size < 16:
+        return 1.0
+    return float(np.sqrt(max(np.median(eigenvalues[eigenvalues.size // 2 :]), 0.25)))
+
+
+def shrinkage(eigenvalues: FloatArray, ratio: float) -> FloatArray:
+    """Return the weight 0..1 of each component: its signal over its signal and noise.
+
+    `eigenvalues` are those of a whitened second moment, `ratio` is energies / voxels of the sample.
+
+    Examples
+    --------
+    >>> shrinkage(np.array([101.0, 2.0, 1.0]), 0.0).round(2)
+    array([0.99, 0.5 , 0.  ])
+    """
+    above = eigenvalues > (1 + np.sqrt(ratio)) ** 2
+    root = np.sqrt(np.maximum((eigenvalues - 1 - ratio) ** 2 - 4 * ratio, 0.0))
+    return np.where(above, root / np.maximum(eigenvalues, 1e-30), 0.0)
+
+
+def projection(basis: Basis, at: NDArray[np.intp], sigma: FloatArray) -> Projection:
+    """Return how coefficients follow from measurements at the energies number `at` of a basis.
+
+    Parameters
+    ----------
+    basis : the basis
+    at : [n], indices into ``basis.energies``
+    sigma : [n], noise at these energies
+    """
+    white = basis.vectors[at] / sigma[:, None]
+    information = white.T @ white
+    inverse_prior = np.where(np.isinf(basis.prior), 0.0, 1.0 / basis.prior)
+    gain = np.linalg.pinv(information + np.diag(inverse_prior), hermitian=True)
+    values, vectors = np.linalg.eigh(information)
+    real = values > 1e-9 * max(float(values.max(initial=0.0)), 1e-300)
+    root = np.where(real, 1 / np.sqrt(np.where(real, values, 1.0)), 0.0)
+    return Projection(
+        weights=(white / sigma[:, None]).T,
+        gain=gain,
+        noise=gain @ information @ gain,
+        missing=gain @ np.diag(inverse_prior) @ gain,
+        whitener=root[:, None] * vectors.T,
+        freedom=int(at.size - real.sum()),
+    )
+
+
+def _sample(spectra: NDArray[np.float32], mask: NDArray[np.bool_] | None, most: int) -> FloatArray:
+    """Take about `most` voxels in evenly spread blocks of neighbours, without those that are not finite."""
+    voxels = np.arange(spectra.shape[1]) if mask is None else np.flatnonzero(mask)
+    if voxels.size > most:
+        starts = np.linspace(0, voxels.size - BLOCK, most // BLOCK).astype(np.intp)
+        voxels = voxels[(starts[:, None] + np.arange(BLOCK)).ravel()]
+    taken = spectra[:, voxels].astype(np.float64)
+    return taken[:, np.isfinite(taken).all(axis=0)]
