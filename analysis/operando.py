@@ -1,5 +1,4 @@
-"""Bulk spectra of a working cell: edge positions of a series, joined "
-"with the cell's charge and potential by time."""
+"""Bulk spectra of a working cell: edge positions of a series, joined by time with charge and potential."""
 
 from __future__ import annotations
 
@@ -287,8 +286,7 @@ def _summary(edges: EdgeSeries, cell: CellState, found: tuple[Step, ...]) -> Ope
 def _at_end_of(
     edges: EdgeSeries, step: Step, good: NDArray[np.bool_], scatter: float, *, first: bool, count: int = 7
 ) -> Measured:
-    """Edge at the start or the end of a step, by a straight line in "
-    "time through the nearest spectra in it."""
+    """Edge at the start or the end of a step, by a line in time through the nearest spectra in it."""
     inside = np.flatnonzero(good & (edges.time >= step.start) & (edges.time <= step.stop))
     take = inside[:count] if first else inside[-count:]
     if take.size < 3:
