@@ -120,9 +120,7 @@ async def serve(
     caproto 1.3 never sets TCP_NODELAY, which costs 44 ms per exchange; its listening socket is replaced here.
     """
     caproto_server._create_bound_tcp_socket = _bound_without_delay
-    context = caproto_server.Context(
-        {name: channel_of(record) for name, record in bank.items()}, list(interfaces)
-    )
+    context = caproto_server.Context({name: channel_of(record) for name, record in bank.items()}, list(interfaces))
 
     async def startup(_: Any) -> None:
         await bank.start()

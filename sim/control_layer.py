@@ -100,9 +100,7 @@ class LocalPV:
 
     get_timevars = get_ctrlvars
 
-    def get_with_metadata(
-        self, as_string: bool = False, count: int | None = None, **_: Any
-    ) -> dict[str, Any] | None:
+    def get_with_metadata(self, as_string: bool = False, count: int | None = None, **_: Any) -> dict[str, Any] | None:
         """Return value and metadata, or None while disconnected (ophyd then times out)."""
         if not self.connected:
             return None
@@ -226,9 +224,7 @@ class InProcess:
 
 
 def _known(options: dict[str, Any]) -> dict[str, Any]:
-    return {
-        k: v for k, v in options.items() if k in ("auto_monitor", "connection_callback", "access_callback")
-    }
+    return {k: v for k, v in options.items() if k in ("auto_monitor", "connection_callback", "access_callback")}
 
 
 def install(bank: Bank) -> InProcess:

@@ -44,13 +44,12 @@ def parser() -> argparse.ArgumentParser:
     return line
 
 
-async def run(
-    configs: Sequence[Path], prefixes: Sequence[str], *, speed: float | None, truth: Path | None
-) -> None:
+async def run(configs: Sequence[Path], prefixes: Sequence[str], *, speed: float | None, truth: Path | None) -> None:
     """Build and serve the beamlines until SIGTERM or SIGINT."""
-    from sim.beamline import Simulation, build
+    from sim.beamline import build
     from sim.channel_access import serve
     from sim.records import Bank
+    from sim.simulation import Simulation
 
     simulations = [Simulation.from_toml(path) for path in configs] or [Simulation()]
     bank = Bank()
@@ -86,9 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if len(options.prefix) > max(1, len(options.config)):
         line.error(f"{len(options.prefix)} prefixes for {len(options.config)} configurations")
     os.environ.update(environment(options.port, options.repeater_port or options.port + 1))
-    logging.getLogger("caproto").setLevel(
-        logging.CRITICAL
-    )  # it logs a traceback per beacon without a repeater
+    logging.getLogger("caproto").setLevel(logging.CRITICAL)  # it logs a traceback per beacon without a repeater
     try:
         asyncio.run(run(options.config, options.prefix, speed=options.speed, truth=options.truth))
     except (ValueError, OSError) as error:

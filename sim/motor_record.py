@@ -90,9 +90,7 @@ class Motor:
         self.dial_high_limit = self._add("DHLM", limits[1], read_only=True, **shown)
         self.dial_low_limit = self._add("DLLM", limits[0], read_only=True, **shown)
 
-    def _add_motion(
-        self, units: str, precision: int, velocity: float, acceleration: float, deadband: float
-    ) -> None:
+    def _add_motion(self, units: str, precision: int, velocity: float, acceleration: float, deadband: float) -> None:
         rate: dict[str, Any] = {"units": f"{units}/s", "precision": precision}
         self.velocity = self._add("VELO", velocity, on_put=self._put_positive, **rate)
         self._add("VBAS", 0.0, **rate)

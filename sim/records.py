@@ -87,9 +87,7 @@ class Record:
     sinks: list[Sink] = field(default_factory=list)
     online: bool = True
 
-    async def post(
-        self, value: Any, severity: Severity | None = None, timestamp: float | None = None
-    ) -> None:
+    async def post(self, value: Any, severity: Severity | None = None, timestamp: float | None = None) -> None:
         """Set the value from the simulation's side and tell everybody who listens."""
         self.value = value
         self.timestamp = time.time() if timestamp is None else timestamp
@@ -99,9 +97,7 @@ class Record:
         for sink in tuple(self.sinks):
             await sink(self, False)
 
-    async def set_metadata(
-        self, *, limits: tuple[float, float] | None = None, units: str | None = None
-    ) -> None:
+    async def set_metadata(self, *, limits: tuple[float, float] | None = None, units: str | None = None) -> None:
         """Change limits or units and tell everybody who listens."""
         if limits is not None:
             self.limits = limits

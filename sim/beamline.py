@@ -1,0 +1,247 @@
+"""The simulated transmission X-ray microscope: all its process variables, wired to the physics behind them.
+
+The process variables, their kinds and units are listed in docs/reference/process-variables.md.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+
+from sim import optics
+from sim.absorption import Material, material
+from sim.area_detector import FAULTS as CAMERA_FAULTS
+from sim.area_detector import Camera, Exposure, Image
+from sim.clock import Clock
+from sim.counters import FluxMonitor, Ring, Shutter
+from sim.exposure import Effects, Instrument, State
+from sim.faults import Faults, Faulty
+from sim.motor_record import FAULTS as MOTOR_FAULTS
+from sim.motor_record import Motor
+from sim.records import Bank, PutRefusedError, Record
+from sim.simulation import Simulation
+from sim.specimen import Specimen, depth_profile, particle
+
+MOTORS: dict[str, dict[str, Any]] = {
+    "mono:bragg": {
+        "units": "deg", "velocity": 0.05, "acceleration": 0.1, "limits": (10.35, 23.3), "precision": 6,
+        "deadband": 1e-5, "description": "Bragg angle",
+    },
+    "zp:x": {"velocity": 0.1, "limits": (-2.0, 2.0), "precision": 6, "deadband": 1e-5},
+    "zp:y": {"velocity": 0.1, "limits": (-2.0, 2.0), "precision": 6, "deadband": 1e-5},
+    "zp:z": {"velocity": 0.5, "limits": (-20.0, 20.0), "precision": 5, "deadband": 5e-5},
+    "sample:x": {"velocity": 0.4, "limits": (-25.0, 25.0), "precision": 5, "deadband": 2e-5},
+    "sample:y": {"velocity": 0.4, "limits": (-10.0, 10.0), "precision": 5, "deadband": 2e-5},
+    "sample:z": {"velocity": 0.4, "limits": (-10.0, 10.0), "precision": 5, "deadband": 2e-5},
+    "sample:rot": {
+        "units": "deg", "velocity": 30.0, "acceleration": 0.2, "limits": (-400.0, 400.0), "precision": 4,
+        "deadband": 1e-3,
+    },
+    "cond:z": {"velocity": 1.0, "limits": (-50.0, 50.0)},
+}  # fmt: skip
+
+
+class Microscope:
+    """Reads the true state of the beamline from its records and has the instrument make images of it."""
+
+    attributes: tuple[str, ...] = ("RotationAngle", "Energy", "RingCurrent", "ShutterOpen")
+
+    def __init__(self, simulation: Simulation, parts: "Parts", instrument: Instrument) -> None:
+        self.shape = simulation.shape
+        self._simulation, self._parts, self._instrument = simulation, parts, instrument
+        self._jitter = np.random.default_rng([simulation.seed, 3])
+
+    def true_energy(self, moment: float) -> float:
+        """Return the energy (eV) of the light at a beamline time, which the read-back need not show."""
+        bragg = self._parts.motors["mono:bragg"].position_at(moment)
+        energy = optics.bragg_energy(bragg + self._simulation.bragg_error)
+        if self._parts.effects.energy_jitter:
+            energy += self._simulation.amplitudes.energy_jitter * float(self._jitter.standard_normal())
+        return energy
+
+    def snapshot(self, exposure: Exposure) -> tuple[dict[str, float], Callable[[], Image]]:
+        """Return what is read during an exposure, and a function that makes its image."""
+        middle = exposure.begin + exposure.duration / 2
+        place = {name: motor.position_at(middle) for name, motor in self._parts.motors.items()}
+        current = self._parts.ring.current()
+        shutter = self._parts.shutter.open
+        state = State(
+            energy=self.true_energy(middle),
+            angle=place["sample:rot"],
+            sample=(place["sample:x"] * 1e3, place["sample:y"] * 1e3, place["sample:z"]),
+            zone_plate=(place["zp:x"] * 1e3, place["zp:y"] * 1e3, place["zp:z"] - place["sample:z"]),
+            beam=current / self._parts.ring.nominal if shutter else 0.0,
+            duration=exposure.duration,
+            time=middle,
+            binning=exposure.binning,
+            effects=frozenset(name for name in Effects.names() if getattr(self._parts.effects, name)),
+        )
+        read = (place["sample:rot"], self._parts.energy.value, current, float(shutter))
+        attributes = dict(zip(self.attributes, map(float, read), strict=True))
+        return attributes, lambda: self._instrument.image(state)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The models that an exposure depends on."""
+
+    motors: dict[str, Motor]
+    energy: Record
+    shutter: Shutter
+    ring: Ring
+    effects: Effects
+
+
+@dataclass(frozen=True)
+class Beamline:
+    """A simulated beamline.
+
+    Attributes
+    ----------
+    bank : Bank
+        All its process variables.
+    simulation : Simulation
+        The settings it was built from.
+    clock : Clock
+        Its time.
+    specimen, material, instrument, lens
+        The physics: what is looked at, and through what.
+    parts : Parts
+        Its models.
+    """
+
+    bank: Bank
+    simulation: Simulation
+    clock: Clock
+    specimen: Specimen
+    material: Material
+    instrument: Instrument
+    lens: optics.ZonePlate
+    parts: Parts
+
+    def truth(self) -> dict[str, Any]:
+        """Return what the simulation hides, as JSON-able numbers: depth profile, axis, composition of the signal."""
+        edges = np.arange(0, self.simulation.specimen.radius + 0.2, 0.2)
+        mean, volume = depth_profile(self.specimen, edges)
+        keep = volume > 0
+        return {
+            "element": self.simulation.element,
+            "depth_um": (0.5 * (edges[1:] + edges[:-1]))[keep].tolist(),
+            "valence": mean[keep].astype(float).tolist(),
+            "volume_um3": volume[keep].astype(float).tolist(),
+            "references": [{"valence": r.valence, "source": r.source} for r in self.material.references],
+            "density_g_cm3": self.material.density,
+            "amplitudes": asdict(self.simulation.amplitudes),
+            "effects": asdict(self.simulation.effects),
+            "bragg_error_deg": self.simulation.bragg_error,
+        }
+
+    def write_truth(self, folder: Path) -> None:
+        """Write ``truth.json`` and ``truth.h5`` (volumes, axes z, y, x) to a folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "truth.json").write_text(json.dumps(self.truth(), indent=1), encoding="utf-8")
+        with h5py.File(folder / "truth.h5", "w") as file:
+            for name in ("density", "valence", "depth"):
+                file[name] = getattr(self.specimen, name)
+            file.attrs["voxel_um"] = self.specimen.voxel
+
+
+def build(simulation: Simulation) -> Beamline:
+    """Build a simulated beamline: records, models and physics; nothing runs until its bank is served."""
+    bank, clock, prefix = Bank(), Clock(simulation.speed), simulation.prefix
+    lens = optics.ZonePlate()
+    specimen = particle(simulation.specimen)
+    matter = material(simulation.element, simulation.load_references())
+    instrument = Instrument(
+        specimen, matter, lens,
+        shape=simulation.shape, pixel=simulation.pixel_size * 1e-3, photon_rate=simulation.photon_rate,
+        photons_per_count=simulation.photons_per_count,
+        fixed_camera=simulation.magnification == "fixed_camera",
+        amplitudes=simulation.amplitudes, seed=simulation.seed,
+    )  # fmt: skip
+    effects = Effects(**asdict(simulation.effects))
+    start = {"mono:bragg": optics.bragg_angle(lens.reference_energy)}
+    motors = {
+        name: Motor(bank, prefix + name, clock, start=start.get(name, 0.0), **options)
+        for name, options in MOTORS.items()
+    }
+    ring = Ring(bank, prefix + "ring:", clock, decays=lambda: effects.ring_decay)
+    shutter = Shutter(bank, prefix + "shutter:", clock)
+    energy = _add_optics(bank, prefix, motors["mono:bragg"], lens, instrument, effects)
+    parts = Parts(motors, energy, shutter, ring, effects)
+    scene = Microscope(simulation, parts, instrument)
+    camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
+    bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)
+    pixels = simulation.shape[0] * simulation.shape[1]
+    FluxMonitor(
+        bank, prefix + "flux:", clock,
+        rate=lambda: simulation.photon_rate * pixels * ring.current() / ring.nominal, seed=simulation.seed,
+    )  # fmt: skip
+    _add_controls(bank, prefix + "sim:", clock, effects)
+    faulty: dict[str, tuple[Faulty, tuple[str, ...]]] = {n: (m, MOTOR_FAULTS) for n, m in motors.items()}
+    faulty |= {"cam": (camera, CAMERA_FAULTS), "shutter": (shutter, Shutter.FAULTS), "ring": (ring, Ring.FAULTS)}
+    Faults(bank, prefix + "sim:", faulty)
+    return Beamline(bank, simulation, clock, specimen, matter, instrument, lens, parts)
+
+
+def _add_optics(
+    bank: Bank, prefix: str, bragg: Motor, lens: optics.ZonePlate, instrument: Instrument, effects: Effects
+) -> Record:
+    """Add energy read-back, calibration, lens constants and pixel size; they follow the Bragg motor."""
+
+    async def recalibrate(record: Record, value: float) -> float:
+        if record is spacing and not 0.5 <= value <= 20:
+            raise PutRefusedError(f"{record.name}: {value} A is outside 0.5..20 A")
+        record.value = value
+        await show()
+        return value
+
+    spacing = bank.add(prefix + "mono:DSpacing", optics.SILICON_111, units="A", precision=5, on_put=recalibrate)
+    offset = bank.add(prefix + "mono:BraggOffset", 0.0, units="deg", precision=6, on_put=recalibrate)
+
+    def read_energy() -> float:
+        return optics.bragg_energy(bragg.position + offset.value, spacing.value)
+
+    def read_pixel() -> float:
+        return 1e3 * instrument.pixel_size(read_energy(), magnification=effects.magnification)
+
+    energy = bank.add(prefix + "mono:EnergyRBV", read_energy(), units="eV", precision=3, read_only=True)
+    pixel = bank.add(prefix + "cam:PixelSize", read_pixel(), units="nm", precision=4, read_only=True)
+    constants = (
+        ("Diameter", lens.diameter, "um"),
+        ("OuterZoneWidth", lens.outer_zone_width, "nm"),
+        ("ReferenceZ", lens.reference_z, "mm"),
+        ("ReferenceEnergy", lens.reference_energy, "eV"),
+    )
+    for name, value, units in constants:
+        bank.add(f"{prefix}zp:{name}", value, units=units, read_only=True)
+
+    async def show() -> None:
+        await energy.post(read_energy())
+        await pixel.post(read_pixel())
+
+    bragg.moved.append(show)
+    return energy
+
+
+def _add_controls(bank: Bank, prefix: str, clock: Clock, effects: Effects) -> None:
+    """Add the speed and one switch per effect."""
+
+    async def put_speed(record: Record, value: float) -> None:
+        try:
+            clock.speed = value
+        except ValueError as error:
+            raise PutRefusedError(f"{record.name}: {error}") from error
+
+    bank.add(prefix + "Speed", clock.speed, on_put=put_speed)
+    for name in Effects.names():
+
+        async def put_effect(_record: Record, value: int, name: str = name) -> None:
+            setattr(effects, name, bool(value))
+
+        switch = int(getattr(effects, name))
+        bank.add(f"{prefix}Effects:{name}", switch, enums=("Off", "On"), on_put=put_effect)

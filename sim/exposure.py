@@ -1,0 +1,275 @@
+"""From beam, lens and particle to counts: one exposure of the camera, with every effect on its own switch."""
+
+from dataclasses import dataclass, fields
+from functools import lru_cache
+
+import numpy as np
+import numpy.typing as npt
+
+from sim.absorption import Material
+from sim.optics import SILICON_111_BANDWIDTH, ZonePlate
+from sim.projection import Projector, imaging_matrix
+from sim.specimen import Specimen
+
+Single = npt.NDArray[np.float32]
+SATURATION = 65535
+NORMAL_FROM = 1000.0  # photons above which a Poisson number is drawn as a rounded normal one
+
+
+@dataclass(slots=True)
+class Effects:
+    """Switches of everything that makes the image less than ideal; all False is a perfect instrument."""
+
+    bandwidth: bool = True
+    photon_noise: bool = True
+    dark_current: bool = True
+    illumination: bool = True
+    magnification: bool = True
+    defocus: bool = True
+    axis_offset: bool = True
+    image_shift: bool = True
+    energy_jitter: bool = False
+    ring_decay: bool = True
+    drift: bool = False
+    intensity_jitter: bool = False
+    runout: bool = False
+    hot_pixels: bool = False
+    zingers: bool = False
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Return the names of the switches."""
+        return tuple(field.name for field in fields(cls))
+
+
+@dataclass(frozen=True, slots=True)
+class Amplitudes:
+    """How strong each effect is while it is on.
+
+    Attributes
+    ----------
+    axis_offset : float
+        Of the rotation axis from the middle of the frame, pixels at the reference energy.
+    image_shift : float
+        Wander of the image with energy (zone plate), um at the sample, peak.
+    energy_jitter : float
+        eV, standard deviation from exposure to exposure; not seen by the read-back.
+    drift : float
+        Of the sample, um per hour.
+    illumination : float
+        Standard deviation / mean of the flat.
+    illumination_drift : float
+        Relative change of the flat in 28 min, and the same in 30 eV.
+    intensity_jitter : float
+        From frame to frame, relative.
+    runout : float
+        Eccentric motion of the rotation axis, um.
+    dark_offset, dark_rate, read_noise : float
+        Counts; counts per s; counts, standard deviation.
+    hot_pixels, zingers : float
+        Fraction of the pixels; per frame.
+    """
+
+    axis_offset: float = 2.3
+    image_shift: float = 0.3
+    energy_jitter: float = 0.02
+    drift: float = 0.2
+    illumination: float = 0.25
+    illumination_drift: float = 0.02
+    intensity_jitter: float = 0.01
+    runout: float = 0.15
+    dark_offset: float = 100.0
+    dark_rate: float = 4.0
+    read_noise: float = 1.5
+    hot_pixels: float = 2e-4
+    zingers: float = 2e-4
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """The beamline in the middle of an exposure: true values, not read-backs.
+
+    Attributes
+    ----------
+    energy : float
+        eV.
+    angle : float
+        Sample rotation, deg.
+    sample, zone_plate : (x, y, z)
+        um, um, mm: z along the beam.
+    beam : float
+        Ring current relative to its nominal value; 0 with the shutter closed.
+    duration : float
+        s.
+    time : float
+        Beamline time, s.
+    binning : (rows, columns)
+    effects : frozenset of str
+        Switches that are on.
+    """
+
+    energy: float
+    angle: float
+    sample: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    zone_plate: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    beam: float = 1.0
+    duration: float = 0.5
+    time: float = 0.0
+    binning: tuple[int, int] = (1, 1)
+    effects: frozenset[str] = frozenset(Effects.names())
+
+
+class Instrument:
+    """Makes images of a particle; thread-safe as long as one thread calls `image`.
+
+    Parameters
+    ----------
+    specimen, material, lens
+        What is looked at, of what, through what.
+    shape : (rows, columns)
+        Of the camera.
+    pixel : float
+        At the sample at the lens's reference energy, um.
+    photon_rate : float
+        Photons per second and pixel in the unattenuated beam at nominal ring current.
+    photons_per_count : float
+        Of the camera.
+    fixed_camera : bool
+        Whether the pixel grows with energy (True) or the camera follows (False).
+    """
+
+    def __init__(
+        self,
+        specimen: Specimen,
+        material: Material,
+        lens: ZonePlate,
+        *,
+        shape: tuple[int, int],
+        pixel: float,
+        photon_rate: float,
+        photons_per_count: float,
+        fixed_camera: bool,
+        amplitudes: Amplitudes,
+        seed: int,
+    ) -> None:
+        self._projector = Projector(specimen, tuple(r.valence for r in material.references))
+        self._material, self._lens, self._shape = material, lens, shape
+        self._pixel, self._fixed_camera = pixel, fixed_camera
+        self._rate, self._photons_per_count = photon_rate, photons_per_count
+        self._amplitudes = amplitudes
+        self._noise, fixed = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
+        self._patterns = [_lumps(fixed, shape, scale) for scale in (0.22, 0.15, 0.15)]
+        self._phases = fixed.uniform(0, 2 * np.pi, (2, 3))
+        self._hot = (fixed.random(shape) < amplitudes.hot_pixels) * np.float32(4000.0)
+        self._basis = lru_cache(maxsize=64)(material.basis_nodes)
+        self._matrix = lru_cache(maxsize=16)(imaging_matrix)
+
+    def pixel_size(self, energy: float, *, magnification: bool = True) -> float:
+        """Return the pixel size at the sample (um) at an energy (eV)."""
+        follows = not (self._fixed_camera and magnification)
+        return self._pixel if follows else self._pixel * self._lens.pixel_ratio(energy)
+
+    def displacement(self, state: State) -> tuple[float, float]:
+        """Return where the rotation axis at mid height falls, (y, x) in um at the sample, from the frame's middle."""
+        on, size = state.effects, self._amplitudes
+        y = state.sample[1] + state.zone_plate[1]
+        x = state.sample[0] + state.zone_plate[0]
+        if "axis_offset" in on:
+            x += size.axis_offset * self._pixel
+        if "image_shift" in on:
+            wander = self.image_shift(state.energy)
+            y, x = y + wander[0], x + wander[1]
+        if "drift" in on:
+            hours = state.time / 3600
+            y, x = y + 0.6 * size.drift * hours, x + 0.8 * size.drift * hours
+        if "runout" in on:
+            x += size.runout * np.cos(np.radians(state.angle) + self._phases[0, 0])
+            y += 0.3 * size.runout * np.sin(np.radians(state.angle) + self._phases[1, 0])
+        return float(y), float(x)
+
+    def image_shift(self, energy: float) -> tuple[float, float]:
+        """Return the wander of the image at an energy (eV), (y, x) in um: three waves of 7..45 eV, seeded."""
+        waves = np.sin(2 * np.pi * energy / np.array([45.0, 19.0, 7.3]) + self._phases)
+        y, x = waves @ np.array([0.5, 0.3, 0.2]) * self._amplitudes.image_shift
+        return float(y), float(x)
+
+    def transmission(self, state: State) -> Single:
+        """Return the transmitted fraction in the image, axes (row, column)."""
+        bandwidth = SILICON_111_BANDWIDTH if "bandwidth" in state.effects else 0.0
+        basis, weights = self._basis(state.energy, bandwidth)
+        projected = self._projector.at(state.angle)
+        flat = projected.reshape(projected.shape[0], -1)
+        absorbed = 1 - weights @ np.exp(-(basis.T @ flat))
+        rows, columns = self._shape
+        pixel = self.pixel_size(state.energy, magnification="magnification" in state.effects)
+        y, x = self.displacement(state)
+        z = state.zone_plate[2] if "defocus" in state.effects else self._lens.focus(state.energy)
+        sigma = self._lens.blur(state.energy, z)
+        size, voxel = self._projector.size, self._projector.voxel
+        vertical = self._matrix(rows, pixel, size, voxel, round(y, 5), sigma)
+        horizontal = self._matrix(columns, pixel, size, voxel, round(x, 5), sigma)
+        return np.asarray(1 - vertical @ absorbed.reshape(size, size) @ horizontal.T, np.float32)
+
+    def illumination(self, state: State) -> Single:
+        """Return the beam's intensity over the frame, mean 1, axes (row, column)."""
+        if "illumination" not in state.effects:
+            return np.ones(self._shape, np.float32)
+        base, slow, chromatic = self._patterns
+        size = self._amplitudes
+        pattern = size.illumination * base
+        if "drift" in state.effects:
+            pattern = pattern + size.illumination_drift * np.sin(state.time / 1680) * slow
+        pattern = pattern + size.illumination_drift * np.sin((state.energy - 8333) / 30) * chromatic
+        return np.asarray(np.maximum(1 + pattern, np.float32(0.15)), np.float32)
+
+    def image(self, state: State) -> npt.NDArray[np.uint16]:
+        """Return the counts of one exposure, axes (row, column), binned."""
+        dose = self._rate * state.duration * state.beam
+        if "intensity_jitter" in state.effects:
+            dose *= 1 + self._amplitudes.intensity_jitter * float(self._noise.standard_normal())
+        if dose > 0:
+            photons = np.float32(dose) * self.illumination(state) * self.transmission(state)
+        else:
+            photons = np.zeros(self._shape, np.float32)
+        photons = _binned(photons, state.binning)
+        if "photon_noise" in state.effects:
+            photons = self._counted(photons)
+        return self._digitised(photons / np.float32(self._photons_per_count), state)
+
+    def _counted(self, photons: Single) -> Single:
+        """Return Poisson numbers, drawn as normal ones where that differs by less than the rounding to counts."""
+        if photons.size == 0 or photons.max() == 0:
+            return photons
+        if photons.min() < NORMAL_FROM:
+            return self._noise.poisson(photons).astype(np.float32)
+        noise = self._noise.standard_normal(photons.shape, dtype=np.float32)
+        return np.asarray(photons + np.sqrt(photons) * noise, np.float32)
+
+    def _digitised(self, counts: Single, state: State) -> npt.NDArray[np.uint16]:
+        size = self._amplitudes
+        if "dark_current" in state.effects:
+            level = np.float32(size.dark_offset + size.dark_rate * state.duration * np.prod(state.binning))
+            noise = self._noise.standard_normal(counts.shape, dtype=np.float32)
+            counts = counts + level + np.float32(size.read_noise) * noise
+        if "hot_pixels" in state.effects:
+            counts = counts + _binned(self._hot * np.float32(state.duration), state.binning)
+        if "zingers" in state.effects:
+            hit = self._noise.random(counts.shape, dtype=np.float32) < size.zingers
+            counts = np.where(hit, counts + np.float32(20000), counts)
+        return np.clip(np.rint(counts), 0, SATURATION).astype(np.uint16)
+
+
+def _binned(image: Single, binning: tuple[int, int]) -> Single:
+    if binning == (1, 1):
+        return image
+    rows, columns = binning
+    blocks = image.reshape(image.shape[0] // rows, rows, image.shape[1] // columns, columns)
+    return np.asarray(blocks.sum(axis=(1, 3)))
+
+
+def _lumps(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Single:
+    """Return a smooth random pattern of mean 0 and standard deviation 1; lumps of `scale` of the frame."""
+    frequency = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in shape), indexing="ij", sparse=True))
+    smooth = np.exp(-0.5 * (frequency * scale * np.pi / 2) ** 2)
+    pattern = np.fft.ifft2(np.fft.fft2(rng.standard_normal(shape)) * smooth).real
+    return np.asarray((pattern - pattern.mean()) / pattern.std(), np.float32)

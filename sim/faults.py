@@ -1,0 +1,80 @@
+"""Faults on demand: ``SIM:sim:Fault`` takes "device=fault", and "device=" heals it.
+
+====================  ==========================================================================
+device                faults
+====================  ==========================================================================
+any motor             stuck (never moves, DMOV stays 0), stall (stops half way, no alarm),
+(mono:bragg, zp:z,    limit (stops half way at a limit switch, MAJOR alarm), alarm (arrives with a
+sample:x, ...)        MAJOR alarm), no_dmov (arrives, DMOV stays 0)
+cam                   hang (never ends), error (ends in state Error), drop (every third frame does
+                      not reach the file), lose (every third frame never leaves the camera),
+                      disk_full (writing fails), bad_file (the file is truncated on closing)
+shutter               stuck (the status stays)
+ring                  dump (no beam until healed)
+pv                    a text: every process variable whose name contains it is offline
+====================  ==========================================================================
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+from sim.records import Bank, PutRefusedError, Record
+
+
+class Faulty(Protocol):
+    """A model that can misbehave."""
+
+    fault: str | None
+
+
+class Faults:
+    """The record ``Fault`` and the models it acts on.
+
+    Parameters
+    ----------
+    bank : Bank
+        Where the record goes.
+    prefix : str
+        For example ``SIM:sim:``.
+    devices : mapping of str to (model, names of its faults)
+    """
+
+    def __init__(self, bank: Bank, prefix: str, devices: Mapping[str, tuple[Faulty, tuple[str, ...]]]) -> None:
+        self._bank, self._devices, self._prefix = bank, devices, prefix
+        self.record = bank.add(prefix + "Fault", "", on_put=self._put)
+        self.active = bank.add(prefix + "FaultsActive", "none", read_only=True)
+
+    async def _put(self, record: Record, value: str) -> None:
+        device, _, fault = (part.strip() for part in value.partition("="))
+        if not device and not fault:
+            await self._heal_all()
+        elif device == "pv":
+            await self._take_offline(fault)
+        else:
+            self._set(record.name, device, fault)
+        await self.active.post(self._summary())
+
+    def _set(self, name: str, device: str, fault: str) -> None:
+        if device not in self._devices:
+            raise PutRefusedError(f"{name}: no device {device!r}; there are {', '.join(self._devices)}, pv")
+        model, known = self._devices[device]
+        if fault and fault not in known:
+            raise PutRefusedError(f"{name}: {device} has no fault {fault!r}; it has {', '.join(known)}")
+        model.fault = fault or None
+
+    async def _heal_all(self) -> None:
+        for model, _ in self._devices.values():
+            model.fault = None
+        await self._take_offline("")
+
+    async def _take_offline(self, text: str) -> None:
+        """Show the records whose names contain a text as disconnected, all others as connected."""
+        for name, record in self._bank.items():
+            online = not text or text not in name or name.startswith(self._prefix)
+            if record.online is not online:
+                record.online = online
+                await record.set_metadata()
+
+    def _summary(self) -> str:
+        on = [f"{name}={model.fault}" for name, (model, _) in self._devices.items() if model.fault]
+        return " ".join(on)[:39] or "none"

@@ -1,0 +1,197 @@
+"""The settings of a simulated beamline, from a TOML table; every mistake is named with its value and limit."""
+
+import dataclasses
+import tomllib
+import types
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sim.exposure import Amplitudes, Effects
+from sim.references import EDGES, Reference, measured, parametric
+from sim.specimen import Morphology
+
+MAGNIFICATIONS = ("fixed_camera", "camera_follows")
+
+
+class SimulationError(ValueError):
+    """A setting that cannot be used; the message says name, value and limit."""
+
+
+@dataclass(frozen=True, slots=True)
+class ReferenceFile:
+    """A measured reference spectrum and the valence it stands for."""
+
+    path: Path
+    valence: float
+
+
+@dataclass(frozen=True)
+class Simulation:
+    """A simulated beamline.
+
+    Attributes
+    ----------
+    prefix : str
+        Of all process variables.
+    seed : int
+        Of everything random.
+    shape : (rows, columns)
+        Of the camera.
+    pixel_size : float
+        At the sample, at the zone plate's reference energy, nm.
+    element : str
+        Whose edge the particle shows in full: Mn, Co or Ni.
+    speed : float
+        Motion and exposure are compressed by this factor.
+    photon_rate : float
+        Photons per second and pixel, unattenuated, at nominal ring current.
+    photons_per_count : float
+        Of the camera.
+    readout : float
+        Dead time of the camera per frame, s.
+    magnification : str
+        "fixed_camera": the pixel grows with energy (SSRL); "camera_follows": it does not (FXI).
+    bragg_error : float
+        True Bragg angle minus the one shown, deg; what a foil calibration finds.
+    references : tuple of ReferenceFile
+        Measured references; the built-in parametric ones when empty.
+    specimen, effects, amplitudes
+        See `sim.specimen.Morphology`, `sim.exposure.Effects`, `sim.exposure.Amplitudes`.
+    """
+
+    prefix: str = "SIM:"
+    seed: int = 1
+    shape: tuple[int, int] = (96, 96)
+    pixel_size: float = 150.0
+    element: str = "Ni"
+    speed: float = 1.0
+    photon_rate: float = 4e5
+    photons_per_count: float = 8.0
+    readout: float = 0.0
+    magnification: str = "fixed_camera"
+    bragg_error: float = 0.0
+    references: tuple[ReferenceFile, ...] = ()
+    specimen: Morphology = field(default_factory=Morphology)
+    effects: Effects = field(default_factory=Effects)
+    amplitudes: Amplitudes = field(default_factory=Amplitudes)
+
+    def __post_init__(self) -> None:
+        """Check every number against its limits."""
+        for name in ("pixel_size", "speed", "photon_rate", "photons_per_count"):
+            if not getattr(self, name) > 0:
+                raise SimulationError(f"simulation {name} {getattr(self, name)} must be positive")
+        if len(self.shape) != 2 or not all(8 <= n <= 4096 for n in self.shape):
+            raise SimulationError(f"simulation shape {list(self.shape)} is not two numbers within 8..4096")
+        if self.magnification not in MAGNIFICATIONS:
+            raise SimulationError(f"simulation magnification {self.magnification!r} is none of {MAGNIFICATIONS}")
+        if self.element not in EDGES:
+            raise SimulationError(f"simulation element {self.element!r} is none of {tuple(EDGES)}")
+        if self.readout < 0 or self.seed < 0:
+            raise SimulationError(f"simulation readout {self.readout} and seed {self.seed} must not be negative")
+
+    def replace(self, **changes: Any) -> "Simulation":
+        """Return a copy with some settings changed."""
+        return dataclasses.replace(self, **changes)
+
+    def load_references(self) -> tuple[Reference, ...]:
+        """Return the reference spectra, read from their files or built in."""
+        if not self.references:
+            return parametric(self.element)
+        return tuple(measured(file.path, self.element, file.valence) for file in self.references)
+
+    @classmethod
+    def from_toml(cls, path: Path) -> "Simulation":
+        """Read the table ``[simulation]`` of a TOML file, or the whole file when it has none.
+
+        Raises
+        ------
+        SimulationError
+            With the file's name, when it cannot be read or a setting cannot be used.
+        """
+        try:
+            with path.open("rb") as file:
+                content = tomllib.load(file)
+        except (OSError, tomllib.TOMLDecodeError) as error:
+            raise SimulationError(f"{path}: {error}") from error
+        try:
+            return cls.from_dict(content.get("simulation", content), folder=path.parent)
+        except (ValueError, TypeError) as error:
+            raise SimulationError(f"{path}: {error}") from error
+
+    @classmethod
+    def from_dict(cls, settings: Mapping[str, Any], *, folder: Path = Path()) -> "Simulation":
+        """Return the simulation that a mapping describes.
+
+        Parameters
+        ----------
+        settings : mapping
+            Names as the attributes; ``specimen``, ``effects``, ``amplitudes`` are tables; ``references`` is
+            "parametric" or a list of tables with ``path`` and ``valence``.
+        folder : Path
+            Relative paths of references start here.
+
+        Examples
+        --------
+        >>> Simulation.from_dict({"shape": [64, 64], "effects": {"photon_noise": False}}).effects.photon_noise
+        False
+        """
+        values = dict(_known(cls, settings, "simulation"))
+        for name, kind in (("specimen", Morphology), ("effects", Effects), ("amplitudes", Amplitudes)):
+            if name in values:
+                values[name] = _table(kind, values[name], name)
+        if "shape" in values:
+            values["shape"] = tuple(values["shape"])
+        if "references" in values:
+            values["references"] = _references(values["references"], folder)
+        return cls(**values)
+
+
+def _known(kind: Any, settings: Any, name: str) -> Mapping[str, Any]:
+    if not isinstance(settings, Mapping):
+        raise SimulationError(f"{name} is {settings!r}, not a table")
+    allowed = {f.name: f for f in dataclasses.fields(kind)}
+    for key, value in settings.items():
+        if key not in allowed:
+            raise SimulationError(f"{name} has no setting {key!r}; there are {', '.join(sorted(allowed))}")
+        _check_type(f"{name} {key}", value, allowed[key].type)
+    return settings
+
+
+def _check_type(name: str, value: Any, wanted: Any) -> None:
+    if wanted is bool and not isinstance(value, bool):
+        raise SimulationError(f"{name} {value!r} is not true or false")
+    if wanted in (int, float) and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise SimulationError(f"{name} {value!r} is not a number")
+    if wanted is int and not isinstance(value, int):
+        raise SimulationError(f"{name} {value!r} is not a whole number")
+    if wanted is str and not isinstance(value, str):
+        raise SimulationError(f"{name} {value!r} is not a text")
+    if isinstance(wanted, types.GenericAlias) and not isinstance(value, list | tuple | str):
+        raise SimulationError(f"{name} {value!r} is not a list")
+
+
+def _table(kind: Any, settings: Any, name: str) -> Any:
+    if isinstance(settings, kind):
+        return settings
+    values = dict(_known(kind, settings, name))
+    if "valence" in values:
+        values["valence"] = tuple((float(depth), float(value)) for depth, value in values["valence"])
+    return kind(**values)
+
+
+def _references(setting: Any, folder: Path) -> tuple[ReferenceFile, ...]:
+    if setting == "parametric":
+        return ()
+    if isinstance(setting, str):
+        raise SimulationError(f"references {setting!r} is neither 'parametric' nor a list of path and valence")
+    files = []
+    for item in setting:
+        if isinstance(item, ReferenceFile):
+            files.append(item)
+        elif isinstance(item, Mapping) and set(item) == {"path", "valence"}:
+            files.append(ReferenceFile(folder / item["path"], float(item["valence"])))
+        else:
+            raise SimulationError(f"reference {item!r} does not have just path and valence")
+    return tuple(files)
