@@ -41,8 +41,9 @@ class EdgeSeries:
     time : ndarray, shape (n,)
         POSIX seconds by ``clock``.
     energy, sigma : ndarray, shape (n,)
-        Half height in eV on ``scale`` and its standard deviation from noise and foil; NaN where
-        there is none.
+        Half height in eV on ``scale``, and its standard deviation from noise and foil but not below
+        the roughness of the series (what neighbours in time scatter about a straight line); NaN
+        where there is none.
     white_line : ndarray, shape (n,)
         Energy of the white line in eV.
     code : ndarray of uint8, shape (n,)
@@ -169,11 +170,12 @@ def edge_positions(
         half_height(series.energy[near] + d, spectrum[near], None, sigma=s, search=search)
         for d, spectrum, s in zip(shift, mu, noise, strict=True)
     ]
+    energy = np.array([edge.energy for edge in found])
     sigma = np.array([edge.sigma for edge in found])
     return EdgeSeries(
         time=series.time,
-        energy=np.array([edge.energy for edge in found]),
-        sigma=np.hypot(sigma, shift_sigma),
+        energy=energy,
+        sigma=np.maximum(np.hypot(sigma, shift_sigma), _roughness(energy)),
         white_line=np.array([edge.white_line for edge in found]),
         code=np.array([edge.code for edge in found], dtype=np.uint8),
         shift=shift,
@@ -231,6 +233,14 @@ def _point_noise(energy: Array, mu: Array, below: float) -> Array:
         return np.full(mu.shape[0], np.nan)
     second = np.diff(mu[:, pre], 2, axis=1)
     return np.asarray(1.4826 / np.sqrt(6.0) * np.median(np.abs(second), axis=1))
+
+
+def _roughness(energy: Array) -> float:
+    """Scatter of one edge about the line through its neighbours in time; 0 for short series."""
+    known = energy[np.isfinite(energy)]
+    if known.size < 10:
+        return 0.0
+    return float(1.4826 / np.sqrt(6.0) * np.median(np.abs(np.diff(known, 2))))
 
 
 def _foil_shifts(
