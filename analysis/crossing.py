@@ -100,7 +100,7 @@ def knot_slope(height: Array, i: int, v: int, left: Array, right: Array) -> floa
         slope += left[i] * (height[i, v] - height[i - 1, v])
     if right[i] != 0:
         slope += right[i] * (height[i + 1, v] - height[i, v])
-    return slope
+    return slope  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -153,7 +153,7 @@ def looked_up(table: Array, x: float, origin: float, per_ev: float) -> float:
     """Return the linearly interpolated value of a table on an even grid."""
     f = (x - origin) * per_ev
     i = min(max(int(f), 0), table.size - 2)
-    return table[i] + (table[i + 1] - table[i]) * (f - i)
+    return table[i] + (table[i + 1] - table[i]) * (f - i)  # type: ignore[no-any-return]
 
 
 @numba.njit(cache=True, nogil=True, error_model="numpy")
@@ -281,7 +281,7 @@ def read_spectra(
 @numba.njit(cache=True, nogil=True, error_model="numpy")
 def voxel_variance(sigma: Array, v: int, response: Array, row: int) -> float:
     """Return the variance of ``response[row] @ y`` for the noise of voxel `v`; sigma [E, N]."""
-    total = np.float32(0)
+    total = 0.0
     for e in range(sigma.shape[0]):
         total += (response[row, e] * sigma[e, v]) ** 2
     return total
@@ -329,3 +329,55 @@ def apply_voxel_noise(
             code[v] = TOO_NOISY
             for row in (0, 1, 4, 5, 6):
                 out[row, v] = np.nan
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def add_energy(values: Array, weights: Array, inverse_variance: float, sums: Array, squares: Array) -> None:
+    """Add one energy's values [N] to the projections sums [k, N] and to the sum of squares [N]."""
+    for low in range(0, values.size, 2048):
+        y = values[low : low + 2048]
+        total = squares[low : low + 2048]
+        for v in range(y.size):
+            total[v] += inverse_variance * y[v] * y[v]
+        for j in range(weights.size):
+            w, out = weights[j], sums[j, low : low + 2048]
+            for v in range(y.size):
+                out[v] += w * y[v]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def read_all_sums(
+    sums: Array,
+    squares: Array,
+    low: int,
+    high: int,
+    rows: Array,
+    jump_row: Array,
+    fixed: tuple[Any, ...],
+    whitener: Array,
+    freedom: tuple[Any, ...],
+    reader: tuple[Any, ...],
+    limits: tuple[Any, ...],
+    out: Array,
+    code: Array,
+) -> None:
+    """Read the voxels low..high of projections sums [k, N]."""
+    tile = np.empty((sums.shape[0], TILE), sums.dtype)
+    for start in range(low, high, TILE):
+        count = min(TILE, high - start)
+        tile[:, :count] = sums[:, start : start + count]
+        read_sums(
+            tile,
+            squares[start : start + count],
+            count,
+            start,
+            rows,
+            jump_row,
+            fixed,
+            whitener,
+            freedom,
+            reader,
+            limits,
+            out,
+            code,
+        )

@@ -177,10 +177,10 @@ def half_height(
     Examples
     --------
     >>> e = np.arange(8250.0, 8501.0)
-    >>> mu = 0.3 + 0.7 * (0.5 + np.arctan((e - 8342.3) / 1.5) / np.pi)
+    >>> mu = 0.5 + np.arctan((e - 8342.3) / 1.5) / np.pi
     >>> edge = half_height(e, mu, None, search=(8320, 8370))
     >>> edge.code.name, round(edge.energy, 2)
-    ('OK', 8341.46)
+    ('OK', 8342.31)
     """
     order = np.argsort(np.asarray(energy, dtype=np.float64), kind="stable")
     energies = checked_energies(np.asarray(energy, dtype=np.float64)[order])

@@ -105,10 +105,24 @@ def learn_basis(
     ----------
     Gavish and Donoho, Optimal shrinkage of singular values, doi:10.1109/TIT.2017.2653801.
     """
+    chosen = sampled_voxels(spectra.shape[1], mask, sample)
+    return learn_from_sample(energies, spectra[:, chosen], sigma, rank=rank, rescale=rescale)
+
+
+def learn_from_sample(
+    energies: FloatArray,
+    spectra: NDArray[np.float32],
+    sigma: FloatArray,
+    *,
+    rank: int | None = None,
+    rescale: bool = True,
+) -> Basis:
+    """Learn a basis from all of `spectra` [E, N] that are finite; see `learn_basis`."""
     energy = checked_energies(energies, least=1)
     if rank is not None and not 1 <= rank <= energy.size:
         raise ValueError(f"rank {rank} is outside 1..{energy.size}, the number of energies")
-    whitened = _sample(spectra, mask, sample) / sigma[:, None]
+    whitened = spectra.astype(np.float64) / sigma[:, None]
+    whitened = whitened[:, np.isfinite(whitened).all(axis=0)]
     count = whitened.shape[1]
     if count < FEWEST_SPECTRA_PER_ENERGY * energy.size or rank == energy.size:
         return full_basis(energy, sigma)
@@ -116,8 +130,7 @@ def learn_basis(
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
     scale = noise_scale(values) if rescale else 1.0
     weight = shrinkage(values / scale**2, energy.size / count)
-    kept = int((weight > LEAST_WEIGHT).sum()) if rank is None else rank
-    kept = max(kept, 1)
+    kept = max(int((weight > LEAST_WEIGHT).sum()), 1) if rank is None else rank
     w = np.clip(weight[:kept], LEAST_WEIGHT, 1 - 1e-12)
     noise = sigma * scale
     return Basis(
@@ -128,6 +141,15 @@ def learn_basis(
         eigenvalues=values / scale**2,
         noise_scale=scale,
     )
+
+
+def sampled_voxels(count: int, mask: NDArray[np.bool_] | None, most: int) -> NDArray[np.intp]:
+    """Return about `most` of `count` voxels (of those in `mask`), in evenly spread blocks of neighbours."""
+    voxels = np.arange(count) if mask is None else np.flatnonzero(mask)
+    if voxels.size <= most:
+        return voxels
+    starts = np.linspace(0, voxels.size - BLOCK, max(most // BLOCK, 1)).astype(np.intp)
+    return np.asarray(voxels[(starts[:, None] + np.arange(BLOCK)).ravel()])
 
 
 def noise_scale(eigenvalues: FloatArray) -> float:
@@ -180,13 +202,3 @@ def projection(basis: Basis, at: NDArray[np.intp], sigma: FloatArray) -> Project
         whitener=root[:, None] * vectors.T,
         freedom=int(at.size - real.sum()),
     )
-
-
-def _sample(spectra: NDArray[np.float32], mask: NDArray[np.bool_] | None, most: int) -> FloatArray:
-    """Take about `most` voxels in evenly spread blocks of neighbours, without those that are not finite."""
-    voxels = np.arange(spectra.shape[1]) if mask is None else np.flatnonzero(mask)
-    if voxels.size > most:
-        starts = np.linspace(0, voxels.size - BLOCK, most // BLOCK).astype(np.intp)
-        voxels = voxels[(starts[:, None] + np.arange(BLOCK)).ravel()]
-    taken = spectra[:, voxels].astype(np.float64)
-    return taken[:, np.isfinite(taken).all(axis=0)]

@@ -1,0 +1,138 @@
+"""Edge maps while energies arrive: every new energy sharpens the map, and the last one gives the batch result."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, Code, EdgeMap
+from analysis.lowrank import Basis, full_basis
+from analysis.running_store import Reading, Sums, Values
+from analysis.spectra import FloatArray, Normalisation, checked_energies
+
+MEMORY = 2 << 30  # bytes of values kept in memory before they go to a file
+
+
+class RunningEdges:
+    """Edges of N voxels after any subset of the planned energies.
+
+    Without a basis the values are kept, in memory or in an unnamed file, and the basis is learnt from a sample
+    of the voxels each time a map is asked for: the map after the last energy is the one `fit_edges` gives. With a
+    basis, learnt on a pilot scan, only its k sums per voxel are kept; energies not measured yet are then predicted
+    by the basis, and the uncertainty says how well.
+
+    Parameters
+    ----------
+    energies : [E], eV, planned, in any order; `add` counts in this order
+    n_voxels : number of voxels, best only those inside the particle
+    normalisation : windows and orders
+    basis : a basis on (at least) the planned energies
+    search : eV, range of the crossing
+    sample : voxels from which the basis is learnt
+    memory : bytes of values kept in memory; more go to a file
+    directory : where that file lies; None takes the system's temporary directory
+    least_jump, largest_sigma : as in `fit_edges`
+    threads : None takes all cores this process may use
+    """
+
+    def __init__(
+        self,
+        energies: ArrayLike,
+        n_voxels: int,
+        *,
+        normalisation: Normalisation,
+        basis: Basis | None = None,
+        search: tuple[float, float] | None = None,
+        sample: int = 32768,
+        memory: int = MEMORY,
+        directory: str | Path | None = None,
+        least_jump: float = LEAST_JUMP,
+        largest_sigma: float = LARGEST_SIGMA,
+        threads: int | None = None,
+    ) -> None:
+        planned = np.asarray(energies, dtype=np.float64)
+        self._order = np.argsort(planned, kind="stable")
+        self.energies = checked_energies(planned[self._order])
+        if n_voxels < 1:
+            raise ValueError(f"n_voxels is {n_voxels}; at least 1 is needed")
+        normalisation.effective(self.energies)
+        self.n_voxels = n_voxels
+        self.normalisation = normalisation
+        self._place = np.argsort(self._order)
+        self._reading = Reading(normalisation, search, (least_jump, largest_sigma), threads)
+        self._store: Values | Sums
+        if basis is None:
+            self._store = Values(self.energies, n_voxels, sample, memory, directory)
+        else:
+            self._store = Sums(basis, self.energies, n_voxels)
+
+    @property
+    def measured(self) -> FloatArray:
+        """Energies (eV, increasing) that have arrived."""
+        return np.asarray(self.energies[np.isfinite(self._store.sigma)])
+
+    @property
+    def ready(self) -> bool:
+        """Whether the energies so far can give any edge at all."""
+        if isinstance(self._store, Sums):
+            return self.measured.size > 0
+        low, high = self._reading.search or (self.normalisation.pre[1], self.normalisation.post[0])
+        e = self.measured
+        windows = [self.normalisation.pre, self.normalisation.post]
+        filled = all(((e >= a) & (e <= b)).any() for a, b in windows)
+        return bool(filled and ((e >= low) & (e <= high)).sum() >= 1 and e.size >= 3)
+
+    def add(self, index: int, values: ArrayLike, sigma: float) -> None:
+        """Take the voxels of one energy.
+
+        Parameters
+        ----------
+        index : number of the energy in the order in which energies were planned
+        values : [N], absorption; NaN where not measured
+        sigma : their noise
+        """
+        if not 0 <= index < self.energies.size:
+            raise ValueError(f"energy number {index} is outside 0..{self.energies.size - 1}")
+        new = np.asarray(values, dtype=np.float32)
+        if new.shape != (self.n_voxels,):
+            raise ValueError(f"values have shape {new.shape}; {self.n_voxels} voxels are needed")
+        if not (np.isfinite(sigma) and sigma > 0):
+            raise ValueError(f"sigma {sigma} at {self.energies[self._place[index]]:g} eV is not a positive number")
+        self._store.put(int(self._place[index]), new, sigma)
+
+    def result(self) -> EdgeMap:
+        """Return the map of the energies so far; all voxels NOT_MEASURED while `ready` is false."""
+        return self._store.read(self._reading) if self.ready else self._nothing()
+
+    def close(self) -> None:
+        """Give the memory and the file back."""
+        self._store.close()
+
+    def __enter__(self) -> RunningEdges:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _nothing(self) -> EdgeMap:
+        empty = np.full(self.n_voxels, np.nan, np.float32)
+        return EdgeMap(
+            energy=empty,
+            sigma=empty,
+            jump=empty,
+            jump_sigma=empty,
+            white_line=empty,
+            white_line_sigma=empty,
+            white_line_height=empty,
+            code=np.full(self.n_voxels, Code.NOT_MEASURED, np.uint8),
+            rank=0,
+            normalisation=self.normalisation,
+            eigenvalues=np.empty(0),
+            noise_scale=1.0,
+            basis=full_basis(self.energies, np.ones(self.energies.size)),
+        )

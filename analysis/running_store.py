@@ -1,0 +1,158 @@
+"""What a running edge map keeps per voxel: all values (in memory or a file), or sums over a known basis."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis import crossing
+from analysis.edge import EdgeMap, edge_map, read_edges, run_in_parts
+from analysis.edge_tables import edge_reader
+from analysis.lowrank import Basis, learn_from_sample, sampled_voxels
+from analysis.spectra import FloatArray, Normalisation
+
+Float32Array = NDArray[np.float32]
+
+PART = 1 << 18  # voxels read back together
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How edges are to be read: windows, search range (eV), limits of jump and sigma, threads."""
+
+    normalisation: Normalisation
+    search: tuple[float, float] | None
+    limits: tuple[float, float]
+    threads: int | None
+
+
+class Values:
+    """All values of all voxels, one row per energy, and the voxels of the sample apart.
+
+    `sigma` [E] is NaN where nothing has arrived. A row that is put again replaces the first.
+    """
+
+    def __init__(
+        self, energies: FloatArray, n_voxels: int, sample: int, memory: int, directory: str | Path | None
+    ) -> None:
+        self.energies = energies
+        self.n_voxels = n_voxels
+        self.sigma = np.full(energies.size, np.nan)
+        self._chosen = sampled_voxels(n_voxels, None, sample)
+        self._sample = np.full((energies.size, self._chosen.size), np.nan, np.float32)
+        self._rows: Float32Array | None = None
+        self._file = None
+        if 4 * energies.size * n_voxels <= memory:
+            self._rows = np.empty((energies.size, n_voxels), np.float32)
+        else:
+            self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (lives until close)
+            self._file.truncate(4 * energies.size * n_voxels)
+
+    def put(self, place: int, values: Float32Array, sigma: float) -> None:
+        """Keep one energy."""
+        self._sample[place] = values[self._chosen]
+        if self._rows is not None:
+            self._rows[place] = values
+        elif self._file is not None:
+            self._file.seek(4 * place * self.n_voxels)
+            self._file.write(np.ascontiguousarray(values).data)
+        self.sigma[place] = sigma
+
+    def read(self, reading: Reading) -> EdgeMap:
+        """Learn a basis from the sample and read all voxels, part by part."""
+        at = np.flatnonzero(np.isfinite(self.sigma))
+        sigma = self.sigma[at]
+        basis = learn_from_sample(self.energies[at], self._sample[at], sigma)
+        reader = edge_reader(
+            basis,
+            np.arange(at.size),
+            sigma * basis.noise_scale,
+            reading.normalisation,
+            search=reading.search,
+        )
+        out, code = np.empty((7, self.n_voxels), np.float32), np.empty(self.n_voxels, np.uint8)
+        for low in range(0, self.n_voxels, PART):
+            high = min(low + PART, self.n_voxels)
+            part = self._part(at, low, high)
+            out[:, low:high], code[low:high] = read_edges(reader, part, reading.limits, threads=reading.threads)
+        return edge_map(out, code, reader, basis, None)
+
+    def close(self) -> None:
+        """Free memory and file."""
+        self._rows = None
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _part(self, at: NDArray[np.intp], low: int, high: int) -> Float32Array:
+        if self._rows is not None:
+            return self._rows[at, low:high]
+        if self._file is None:
+            raise ValueError("the values were given back by close()")
+        part = np.empty((at.size, high - low), np.float32)
+        for row, place in zip(part, at, strict=True):
+            self._file.seek(4 * (int(place) * self.n_voxels + low))
+            self._file.readinto(row.data)
+        return part
+
+
+class Sums:
+    """The projections of all voxels on a known basis, summed over the energies so far."""
+
+    def __init__(self, basis: Basis, energies: FloatArray, n_voxels: int) -> None:
+        if basis.energies.shape != energies.shape or (np.abs(basis.energies - energies) > 1e-3).any():
+            raise ValueError(
+                f"the basis was learnt on {basis.energies.size} energies "
+                f"{basis.energies[0]:g}..{basis.energies[-1]:g} eV, other than the {energies.size} planned"
+            )
+        self.sigma = np.full(energies.size, np.nan)
+        self._basis = basis
+        self._sums = np.zeros((basis.rank, n_voxels), np.float32)
+        self._squares = np.zeros(n_voxels, np.float32)
+
+    def put(self, place: int, values: Float32Array, sigma: float) -> None:
+        """Add one energy; a second time is refused, sums cannot forget."""
+        if np.isfinite(self.sigma[place]):
+            energy = self._basis.energies[place]
+            raise ValueError(f"energy {energy:g} eV was added before; sums over a basis cannot forget it")
+        variance = (sigma * self._basis.noise_scale) ** 2
+        weights = (self._basis.vectors[place] / variance).astype(np.float32)
+        crossing.add_energy(values, weights, 1 / variance, self._sums, self._squares)
+        self.sigma[place] = sigma
+
+    def read(self, reading: Reading) -> EdgeMap:
+        """Solve for all voxels with the normal matrix of the energies so far."""
+        at = np.flatnonzero(np.isfinite(self.sigma))
+        noise = self.sigma[at] * self._basis.noise_scale
+        reader = edge_reader(self._basis, at, noise, reading.normalisation, search=reading.search)
+        count = self._squares.size
+        out, code = np.empty((7, count), np.float32), np.empty(count, np.uint8)
+
+        def run(low: int, high: int) -> None:
+            crossing.read_all_sums(
+                self._sums,
+                self._squares,
+                low,
+                high,
+                reader.rows,
+                reader.jump_row,
+                reader.fixed,
+                reader.whitener,
+                reader.freedom,
+                reader.tables,
+                reading.limits,
+                out,
+                code,
+            )
+
+        run_in_parts(run, count, reading.threads)
+        return edge_map(out, code, reader, self._basis, None)
+
+    def close(self) -> None:
+        """Free the memory."""
+        self._sums = np.empty((0, 0), np.float32)
+        self._squares = np.empty(0, np.float32)
