@@ -21,6 +21,7 @@ from ophyd.status import DeviceStatus, StatusBase
 from devices.acquisition import FrameCount
 from devices.errors import DetectorError
 from devices.file_writer import Hdf5Writer
+from devices.status import fail_after
 
 __all__ = ["Camera", "Detector"]
 
@@ -157,10 +158,20 @@ class Detector(Device):
             raise DetectorError(f"{self.name} was triggered before a block of frames was prepared")
         self._expected += self._per_trigger
         period = max(float(self.cam.acquire_time.get()), float(self.cam.acquire_period.get()))
-        status = DeviceStatus(self, timeout=self._per_trigger * period + self.margin)
+        status = DeviceStatus(self)
+        limit = self._per_trigger * period + self.margin
+        fail_after(status, limit, lambda: self._not_done(limit))
         self._count.expect(self._expected, status, self.name)
         self.cam.acquire.put(1, wait=False)
         return status
+
+    def _not_done(self, limit: float) -> DetectorError:
+        """Stop a camera that has not ended in time; returns what to report."""
+        self.cam.acquire.put(0, wait=False)
+        return DetectorError(
+            f"{self.name}: {self.writer.num_captured.get()} of {self._expected} frames after {limit:.1f} s; detector"
+            f" state {self.cam.detector_state.get()}; it was told to stop"
+        )
 
     def describe(self) -> dict[str, Any]:
         """Data keys: exposure, pixel size and the external blocks."""

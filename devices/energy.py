@@ -1,7 +1,6 @@
 """The photon energy as one axis: everything that must move together, done only when the read-back agrees."""
 
 import math
-import threading
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -12,7 +11,7 @@ from ophyd.status import DeviceStatus, StatusBase
 from devices.errors import LimitError, MotionError
 from devices.monochromator import Monochromator
 from devices.motors import Motor
-from devices.status import fail, fail_on_disconnect, finish
+from devices.status import fail, fail_after, fail_on_disconnect, finish
 from devices.zone_plate import ZonePlate
 
 __all__ = ["Energy"]
@@ -108,8 +107,7 @@ class Energy(Device):
         for motor, target in targets.items():
             motor.check_value(target)
         self.setpoint.put(value)
-        limit = max(m.travel_time(t) + m.margin for m, t in targets.items()) + float(self.settling_time.get())
-        status = DeviceStatus(self, timeout=limit + 5.0)
+        status = DeviceStatus(self)
         fail_on_disconnect(status, self.readback)
         moves = None
         for motor, target in targets.items():
@@ -127,32 +125,21 @@ class Energy(Device):
         return status
 
     def _wait_for_readback(self, status: StatusBase, target: float) -> None:
-        tolerance = float(self.tolerance.get())
-
-        def give_up() -> None:
-            fail(
-                status,
-                MotionError(
-                    f"{self.name} read-back {self.position:.3f} eV is {abs(self.position - target):.3f} eV from"
-                    f" {target:.3f} eV (tolerance {tolerance} eV) {float(self.settling_time.get())} s after the"
-                    " motors arrived"
-                ),
-            )
+        tolerance, limit = float(self.tolerance.get()), float(self.settling_time.get())
 
         def on_readback(value: Any = None, **_: Any) -> None:
             if value is not None and abs(float(value) - target) <= tolerance:
                 finish(status)
 
-        timer = threading.Timer(float(self.settling_time.get()), give_up)
-        timer.daemon = True
+        def not_settled() -> MotionError:
+            return MotionError(
+                f"{self.name} read-back {self.position:.3f} eV is {abs(self.position - target):.3f} eV from"
+                f" {target:.3f} eV (tolerance {tolerance} eV) {limit} s after the motors arrived"
+            )
+
+        fail_after(status, limit, not_settled)
         token = self.readback.subscribe(on_readback, run=True)
-
-        def clean_up(_: StatusBase) -> None:
-            timer.cancel()
-            self.readback.unsubscribe(token)
-
-        timer.start()
-        status.add_callback(clean_up)
+        status.add_callback(lambda _: self.readback.unsubscribe(token))
 
     def stop(self, *, success: bool = False) -> None:
         """Stop every motor of the axis."""

@@ -58,7 +58,7 @@ class Hdf5Writer(Device):
         self.capture.put(0)
         self.enable.put(1)
         self.create_directory.put(-5)  # areaDetector: make up to five missing levels
-        self.file_path.put(folder)
+        self.file_path.put(folder, wait=True)
         if not self.file_path_exists.get(use_monitor=False):
             raise DetectorError(f"{self.name}: the detector cannot write to folder {folder!r}; does it exist there?")
         self.write_mode.put("Stream")

@@ -18,7 +18,7 @@ from ophyd.status import wait as wait_for_status
 from ophyd.utils import DisconnectedError
 
 from devices.errors import LimitError, MotionError
-from devices.status import fail, fail_on_disconnect, finish
+from devices.status import fail, fail_after, fail_on_disconnect, finish
 
 __all__ = ["Motor"]
 
@@ -27,8 +27,8 @@ class Motor(EpicsMotor):
     """An EPICS motor record.
 
     A move succeeds when the record reports done *and* the read-back lies within `tolerance` of the target; it
-    fails with `MotionError` when it stops elsewhere, with `DisconnectedError` when the record is lost, and with
-    a time-out `margin` seconds after the time the motion needs by its velocity and acceleration.
+    fails with `MotionError` when it stops elsewhere or has not ended `margin` seconds after the time the motion
+    needs by its velocity and acceleration, and with `DisconnectedError` when the record is lost.
     """
 
     limit_violation = Cpt(EpicsSignalRO, ".LVIO", kind="omitted", auto_monitor=True)
@@ -75,7 +75,7 @@ class Motor(EpicsMotor):
         """Move to `position`; the returned status ends as the class describes."""
         self.check_value(position)
         limit = timeout or self.timeout or self.travel_time(position) + self.margin
-        status = MoveStatus(self, position, timeout=limit, settle_time=self._settle_time)
+        status = MoveStatus(self, position, settle_time=self._settle_time)
         if moved_cb is not None:
             status.add_callback(functools.partial(moved_cb, obj=self))
         with self._move_lock:  # before the put: done may be reported before put() returns
@@ -84,6 +84,7 @@ class Motor(EpicsMotor):
             fail(superseded, MotionError(f"{self.name}: superseded by a move to {position} {self.egu}"))
         self._started_moving = False
         fail_on_disconnect(status, self.motor_done_move, self.user_readback)
+        fail_after(status, limit, lambda: self._not_done(position, limit))
         self.user_setpoint.put(position, wait=False)
         if wait:
             wait_for_status(status)
@@ -113,6 +114,14 @@ class Motor(EpicsMotor):
         self._reset_sub(self._SUB_REQ_DONE)
         for callback in callbacks:
             callback(obj=self, sub_type=self._SUB_REQ_DONE, success=success, timestamp=timestamp)
+
+    def _not_done(self, target: float, limit: float) -> MotionError:
+        """Stop a motor that has not ended in time; returns what to report."""
+        self.motor_stop.put(1, wait=False)
+        return MotionError(
+            f"{self.name}: at {self.position:.6g} {self.egu}, not at {target:.6g} {self.egu} after {limit:.1f} s;"
+            " it was told to stop"
+        )
 
     def _reason_not_arrived(self, target: float, success: bool) -> str | None:
         where = f"{self.name}: at {self.position:.6g} {self.egu}, sent to {target:.6g} {self.egu}"

@@ -5,10 +5,9 @@ from typing import Any, Literal
 from ophyd import Component as Cpt
 from ophyd import Device, EpicsSignal, EpicsSignalRO, Signal
 from ophyd.status import DeviceStatus, StatusBase
-from ophyd.utils import StatusTimeoutError
 
 from devices.errors import LimitError, ShutterError
-from devices.status import fail, fail_on_disconnect, finish
+from devices.status import fail_after, fail_on_disconnect, finish
 
 __all__ = ["Shutter"]
 
@@ -28,29 +27,18 @@ class Shutter(Device):
             raise LimitError(f"{self.name} {value!r} is not one of {sorted(_COMMANDS)}")
         command, wanted = _COMMANDS[value]
         limit = float(self.timeout.get())
-        outer = DeviceStatus(self)
-        inner = DeviceStatus(self, timeout=limit)
-        fail_on_disconnect(inner, self.status)
+        status = DeviceStatus(self)
+        fail_on_disconnect(status, self.status)
 
         def on_status(value: Any = None, **_: Any) -> None:
             if str(value) == wanted:
-                finish(inner)
+                finish(status)
 
-        def ended(done: StatusBase) -> None:
-            self.status.unsubscribe(token)
-            reason = done.exception()
-            if reason is None:
-                finish(outer)
-            elif isinstance(reason, StatusTimeoutError):
-                state = self.status.get() if self.status.connected else "disconnected"
-                fail(
-                    outer,
-                    ShutterError(f"{self.name} did not become {wanted} within {limit} s; it is {state}"),
-                )
-            else:
-                fail(outer, reason)
+        def did_not_follow() -> ShutterError:
+            return ShutterError(f"{self.name} did not become {wanted} within {limit} s; it is {self.status.get()}")
 
+        fail_after(status, limit, did_not_follow)
         self.command.put(command, wait=False)
         token = self.status.subscribe(on_status, run=True)
-        inner.add_callback(ended)
-        return outer
+        status.add_callback(lambda _: self.status.unsubscribe(token))
+        return status

@@ -1,5 +1,6 @@
 """Statuses that cannot hang and cannot be finished twice."""
 
+import threading
 from collections.abc import Callable
 from typing import Any
 
@@ -7,7 +8,7 @@ from ophyd.signal import EpicsSignalBase
 from ophyd.status import StatusBase
 from ophyd.utils import DisconnectedError, InvalidState
 
-__all__ = ["fail", "fail_on_disconnect", "finish"]
+__all__ = ["fail", "fail_after", "fail_on_disconnect", "finish"]
 
 
 def finish(status: StatusBase) -> None:
@@ -18,6 +19,14 @@ def finish(status: StatusBase) -> None:
 def fail(status: StatusBase, reason: Exception) -> None:
     """Finish `status` with `reason` unless it has ended already."""
     _end(status, lambda: status.set_exception(reason))
+
+
+def fail_after(status: StatusBase, seconds: float, reason: Callable[[], Exception]) -> None:
+    """Fail `status` with `reason()` when it has not ended in `seconds`; the reason is asked for only then."""
+    timer = threading.Timer(seconds, lambda: None if status.done else fail(status, reason()))
+    timer.daemon = True
+    timer.start()
+    status.add_callback(lambda _: timer.cancel())
 
 
 def fail_on_disconnect(status: StatusBase, *signals: EpicsSignalBase) -> None:
