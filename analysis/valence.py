@@ -1,0 +1,274 @@
+"""Valence calibrations from published edge positions, from points, or from reference spectra as measured here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import PchipInterpolator
+
+from analysis.edge import Code, half_height
+from analysis.energy_scale import FOIL_SCALES, EnergyScale, ScaleError, require_same_scale
+from analysis.spectra import Normalisation, Spectrum, line_operator, normalise, pre_edge_noise
+from analysis.valence_curve import Calibration, CalibrationError, ValenceEstimate
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "EDGE_TABLE",
+    "Calibration",
+    "CalibrationError",
+    "PublishedEdge",
+    "ValenceEstimate",
+    "calibration_from_points",
+    "calibration_from_references",
+    "calibration_from_table",
+    "spectrum_valence",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedEdge:
+    """Half height of a compound (eV, scale of ``FOIL_SCALES``), its uncertainty (eV), valence and source."""
+
+    compound: str
+    valence: float
+    energy: float
+    sigma: float
+    source: str
+
+
+_LIBRARY = "XASDataLibrary (SSRL 4-1 and 4-3), shifted to the foil scale"
+# The uncertainties include what the choice of windows alone moves the half height by (0.1 to 0.5 eV).
+EDGE_TABLE: Mapping[str, tuple[PublishedEdge, ...]] = MappingProxyType(
+    {
+        "Mn": (
+            PublishedEdge("MnO", 2.0, 6545.1, 0.3, _LIBRARY),
+            PublishedEdge("Mn2O3", 3.0, 6550.1, 0.5, _LIBRARY),
+            PublishedEdge("MnO2", 4.0, 6552.2, 0.3, _LIBRARY),
+            PublishedEdge("Li2MnO3", 4.0, 6553.8, 0.3, "compiled from published spectra"),
+        ),
+        "Co": (
+            PublishedEdge("CoO", 2.0, 7717.9, 0.4, "MAX IV Balder, foil in the same file"),
+            PublishedEdge("LiCoO2", 3.0, 7720.5, 1.0, "estimate; no measured spectrum was at hand"),
+        ),
+        "Ni": (
+            PublishedEdge("NiO", 2.0, 8342.1, 0.3, "compiled from published spectra"),
+            PublishedEdge("Ni(OH)2", 2.0, 8342.3, 0.3, _LIBRARY),
+            PublishedEdge("LiNiO2", 3.0, 8344.8, 0.3, "SOLEIL ROCK, operando LiNiO2, pristine"),
+        ),
+    }
+)
+
+
+def calibration_from_points(
+    edge_energy: ArrayLike,
+    valence: ArrayLike,
+    sigma: ArrayLike,
+    *,
+    element: str,
+    scale: EnergyScale,
+    edge_definition: str = "half height",
+    source: str = "",
+) -> Calibration:
+    """Calibrate by edge positions of references, in any order.
+
+    References of one valence become one point at their weighted mean; its uncertainty is at least
+    what they scatter.
+
+    Parameters
+    ----------
+    edge_energy, valence, sigma : array_like, shape (n,)
+        Edge positions in eV, valences, uncertainties of the positions in eV (> 0 where a valence
+        occurs twice).
+    element, scale, edge_definition, source
+        As of ``Calibration``.
+
+    Raises
+    ------
+    CalibrationError
+        When the means do not rise with valence.
+
+    Examples
+    --------
+    >>> scale = FOIL_SCALES["Ni"]
+    >>> nickel = calibration_from_points([8342.1, 8344.8], [2, 3], 0.1, element="Ni", scale=scale)
+    >>> nickel.valence([8343.45], [0.1]).valence.round(2)
+    array([2.5])
+    """
+    energies = np.asarray(edge_energy, dtype=np.float64)
+    valences = np.asarray(valence, dtype=np.float64)
+    sigmas = np.broadcast_to(np.asarray(sigma, dtype=np.float64), energies.shape)
+    if energies.shape != valences.shape or energies.ndim != 1:
+        raise CalibrationError(f"{energies.shape} edge positions for {valences.shape} valences")
+    points = []
+    for v in np.unique(valences):
+        same = valences == v
+        points.append((*_combined(energies[same], sigmas[same]), v))
+    e, s, v = np.array(points).T
+    return Calibration(e, v, s, element, edge_definition, scale, source)
+
+
+def calibration_from_table(element: str) -> Calibration:
+    """Calibrate by the published half heights of the element's oxides, on the project's foil scale.
+
+    Good to 0.1 to 0.3 valence units: the windows of the published values are not those of the data.
+    References measured on the same instrument and read by ``calibration_from_references`` are
+    better.
+
+    Raises
+    ------
+    KeyError
+        When the table lacks the element.
+    """
+    if element not in EDGE_TABLE:
+        raise KeyError(f"no published edges for {element!r}, only for {', '.join(EDGE_TABLE)}")
+    rows = EDGE_TABLE[element]
+    return calibration_from_points(
+        [row.energy for row in rows],
+        [row.valence for row in rows],
+        [row.sigma for row in rows],
+        element=element,
+        scale=FOIL_SCALES[element],
+        edge_definition="half height, published",
+        source="; ".join(f"{row.compound} {row.energy} eV: {row.source}" for row in rows),
+    )
+
+
+def calibration_from_references(
+    references: Sequence[tuple[Spectrum, float]],
+    energies: ArrayLike,
+    normalisation: Normalisation,
+    *,
+    mixtures: int = 9,
+    search: tuple[float, float] | None = None,
+) -> Calibration:
+    """Calibrate by reference spectra, read as the data are read.
+
+    The references are resampled on the measured energies and normalised in the same windows;
+    mixtures of neighbours in valence are read by the same half height as the data. So what sampling
+    and windows do to an edge position they do to the calibration too, and a voxel that is a mixture
+    of two phases gets the valence of the mixture.
+
+    Parameters
+    ----------
+    references : sequence of (Spectrum, valence)
+        At least two, of one element and on one energy scale.
+    energies : array_like, shape (E,)
+        The energies of the data, in any order, within the range of every reference.
+    normalisation : Normalisation
+        Windows and orders of the data.
+    mixtures : int
+        Points of the curve per pair of neighbours, both ends included.
+    search : (low, high), optional
+        Range of the crossing in eV, as given to ``fit_edges``.
+
+    Raises
+    ------
+    ScaleError
+        When the scale of a reference is not known, or two differ.
+    CalibrationError
+        When elements differ, energies exceed a reference, or the half height does not rise with valence.
+    """
+    if len(references) < 2:
+        raise CalibrationError(f"{len(references)} reference given, at least two are needed")
+    if mixtures < 2:
+        raise CalibrationError(f"{mixtures} mixtures per pair given, at least 2 are needed")
+    scale = require_same_scale({spectrum.name: spectrum.scale for spectrum, _ in references})
+    elements = {spectrum.element for spectrum, _ in references if spectrum.element}
+    if len(elements) > 1:
+        raise CalibrationError(f"references are of different elements: {', '.join(sorted(elements))}")
+    grid = np.unique(np.asarray(energies, dtype=np.float64))
+    ordered = sorted(references, key=lambda pair: pair[1])
+    shapes = [_resampled(spectrum, grid, normalisation) for spectrum, _ in ordered]
+    sigmas = [_edge_sigma(spectrum, normalisation, search) for spectrum, _ in ordered]
+    points: list[tuple[float, float, float]] = []
+    for k in range(len(ordered) - 1):
+        for f in np.linspace(0.0, 1.0, mixtures)[1 if k else 0 :]:
+            mixture = (1 - f) * shapes[k] + f * shapes[k + 1]
+            name = f"{1 - f:.2f} {ordered[k][0].name} + {f:.2f} {ordered[k + 1][0].name}"
+            valence = (1 - f) * ordered[k][1] + f * ordered[k + 1][1]
+            sigma = float(np.hypot((1 - f) * sigmas[k], f * sigmas[k + 1]))
+            points.append((_read(grid, mixture, normalisation, search, name), valence, sigma))
+    e, v, s = np.array(points).T
+    used = normalisation.effective(grid)
+    return Calibration(
+        e, v, s, next(iter(elements), ""), _definition(used), scale, "; ".join(x.source or x.name for x, _ in ordered)
+    )
+
+
+def spectrum_valence(
+    spectrum: Spectrum,
+    calibration: Calibration,
+    normalisation: Normalisation,
+    *,
+    sigma: ArrayLike | None = None,
+    search: tuple[float, float] | None = None,
+) -> ValenceEstimate:
+    """Valence of one spectrum, insisting that its energy scale is that of the calibration.
+
+    Raises
+    ------
+    ScaleError
+        When the scales differ, or the spectrum's is not known; the message says how to align.
+    """
+    require_same_scale({f"the {calibration.element} calibration": calibration.scale, spectrum.name: spectrum.scale})
+    if spectrum.element and calibration.element and spectrum.element != calibration.element:
+        raise ScaleError(f"{spectrum.name} is of {spectrum.element}, the calibration of {calibration.element}")
+    noise = spectrum.sigma if sigma is None else sigma
+    edge = half_height(spectrum.energy, spectrum.mu, normalisation, sigma=noise, search=search)
+    return calibration.valence(
+        np.array([edge.energy]), None if noise is None else np.array([edge.sigma]), code=np.array([edge.code])
+    )
+
+
+def _combined(energies: Array, sigmas: Array) -> tuple[float, float]:
+    """Weighted mean, and its uncertainty: of the weights, or the scatter where this is larger."""
+    if energies.size == 1:
+        return float(energies[0]), float(sigmas[0])
+    if np.any(sigmas <= 0):
+        raise CalibrationError("references of one valence need a sigma above 0 to be averaged")
+    weights = sigmas**-2.0
+    mean = float(weights @ energies / weights.sum())
+    return mean, max(float(weights.sum() ** -0.5), float(np.std(energies, ddof=1)))
+
+
+def _resampled(spectrum: Spectrum, grid: Array, normalisation: Normalisation) -> Array:
+    """Normalised reference on the measured energies."""
+    low, high = spectrum.energy[0], spectrum.energy[-1]
+    if grid[0] < low or grid[-1] > high:
+        raise CalibrationError(
+            f"energies {grid[0]:.1f}..{grid[-1]:.1f} eV exceed {low:.1f}..{high:.1f} eV of {spectrum.name}"
+        )
+    values = PchipInterpolator(spectrum.energy, spectrum.mu)(grid)
+    return normalise(grid, values, normalisation).mu
+
+
+def _edge_sigma(spectrum: Spectrum, normalisation: Normalisation, search: tuple[float, float] | None) -> float:
+    """Uncertainty of a reference's own edge, from its sigma or the scatter of its pre-edge; 0 if neither tells."""
+    noise: ArrayLike
+    if spectrum.sigma is not None:
+        noise = spectrum.sigma
+    else:
+        lines = line_operator(spectrum.energy, normalisation)
+        noise = float(np.nan_to_num(pre_edge_noise(spectrum.energy, spectrum.mu, lines)))
+    edge = half_height(spectrum.energy, spectrum.mu, normalisation, sigma=noise, search=search)
+    return float(np.nan_to_num(edge.sigma))
+
+
+def _read(grid: Array, mu: Array, normalisation: Normalisation, search: tuple[float, float] | None, name: str) -> float:
+    edge = half_height(grid, mu, normalisation, search=search)
+    if edge.code != Code.OK:
+        raise CalibrationError(f"no half height of {name} on the measured energies: {edge.code.name}")
+    return edge.energy
+
+
+def _definition(used: Normalisation) -> str:
+    return (
+        f"half height at e0 {used.e0:g} eV, pre-edge {used.pre[0]:g}..{used.pre[1]:g} "
+        f"eV order {used.pre_order}, "
+        f"post-edge {used.post[0]:g}..{used.post[1]:g} eV order {used.post_order}"
+    )
