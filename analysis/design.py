@@ -1,0 +1,203 @@
+"""Which energy to measure next, and how long: the choice that sharpens the edge map most for its dose and time.
+
+A `Knowledge` holds a basis learnt on a pilot scan, the spectra to be expected (a sample of its coefficients) and
+what was measured so far. The expected error of the half height follows without any new data, so plans can ask
+before they move. Everything here is a pure function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.edge import fit_edges
+from analysis.edge_tables import half_height_maps, interpolation
+from analysis.lowrank import Basis, learn_from_sample
+from analysis.spectra import FloatArray, Normalisation, checked_energies
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Knowledge:
+    """What is known before the next energy is chosen.
+
+    Attributes
+    ----------
+    energies : float64 [E], eV, that may be chosen
+    noise : float64 [E], sigma of a voxel after one second of exposure at each energy
+    exposures : float64 [E], seconds measured so far
+    covariance : float64 [k, k], of the basis coefficients, given what was measured
+    vectors : float64 [E, k], basis spectra
+    readings : float64 [S, k]; ``readings[s] @ c`` is the error of the edge position (eV) of expected spectrum s
+    """
+
+    energies: FloatArray
+    noise: FloatArray
+    exposures: FloatArray
+    covariance: FloatArray
+    vectors: FloatArray
+    readings: FloatArray
+
+    @property
+    def sigma(self) -> float:
+        """Expected standard deviation (eV, rms over the expected spectra) of the edge position now."""
+        return float(np.sqrt(np.mean(np.einsum("sk,kl,sl->s", self.readings, self.covariance, self.readings))))
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """The next measurement.
+
+    Attributes
+    ----------
+    energy, index : eV, and its number in ``Knowledge.energies``; None when nothing more is to be measured
+    exposure : seconds
+    sigma : eV, expected after it (or now, if nothing is to be measured)
+    reason : in words
+    """
+
+    energy: float | None
+    index: int | None
+    exposure: float
+    sigma: float
+    reason: str
+
+
+def knowledge_from_spectra(
+    energies: ArrayLike,
+    spectra: ArrayLike,
+    *,
+    sigma: ArrayLike,
+    noise: ArrayLike,
+    normalisation: Normalisation,
+    expected: int = 256,
+) -> Knowledge:
+    """Return what a pilot scan, or reference spectra and their mixtures, tell before the first energy.
+
+    Parameters
+    ----------
+    energies : [E], eV, increasing
+    spectra : [E, N] of the pilot
+    sigma : noise of the pilot, one number or [E]
+    noise : sigma of a voxel of the coming measurement after one second, one number or [E]
+    normalisation : windows and orders
+    expected : number of pilot spectra taken for what is to be expected
+    """
+    energy = checked_energies(energies)
+    values = np.asarray(spectra, dtype=np.float32)
+    pilot = np.broadcast_to(np.asarray(sigma, dtype=np.float64), energy.shape)
+    basis = learn_from_sample(energy, values, pilot)
+    edges = fit_edges(energy, values, sigma=pilot, normalisation=normalisation, basis=basis)
+    fitted = np.flatnonzero(edges.code == 0)
+    if fitted.size == 0:
+        raise ValueError("no pilot spectrum has an edge; nothing can be expected")
+    chosen = fitted[np.linspace(0, fitted.size - 1, min(expected, fitted.size)).astype(np.intp)]
+    coefficients = _coefficients(basis, values[:, chosen])
+    readings = _readings(basis, normalisation, coefficients, edges.energy[chosen].astype(np.float64))
+    start = _prior(basis)
+    at_one_second = np.broadcast_to(np.asarray(noise, dtype=np.float64), energy.shape).copy()
+    if not (at_one_second > 0).all():
+        raise ValueError(f"noise {at_one_second.min()} is not positive")
+    return Knowledge(energy, at_one_second, np.zeros(energy.size), start, basis.vectors, readings)
+
+
+def updated(knowledge: Knowledge, index: int, exposure: float) -> Knowledge:
+    """Return the knowledge after `exposure` seconds at energy number `index`."""
+    if not 0 <= index < knowledge.energies.size:
+        raise ValueError(f"energy number {index} is outside 0..{knowledge.energies.size - 1}")
+    if not exposure > 0:
+        raise ValueError(f"exposure {exposure} s is not positive")
+    C, b = knowledge.covariance, knowledge.vectors[index]
+    gain = C @ b
+    variance = knowledge.noise[index] ** 2 / exposure
+    exposures = knowledge.exposures.copy()
+    exposures[index] += exposure
+    return replace(knowledge, covariance=C - np.outer(gain, gain) / (variance + b @ gain), exposures=exposures)
+
+
+def next_energy(
+    knowledge: Knowledge,
+    *,
+    target: float,
+    exposures: Sequence[float] = (1.0,),
+    overhead: float = 0.0,
+    most: float = np.inf,
+) -> Choice:
+    """Choose the energy and exposure that lower the expected variance most per second.
+
+    Parameters
+    ----------
+    knowledge : what was measured so far
+    target : eV, stop when the expected uncertainty is met
+    exposures : seconds that may be chosen from
+    overhead : seconds that every further tomogram costs (move, flats); 0 counts dose only
+    most : total seconds of exposure that may be spent
+    """
+    if not target > 0:
+        raise ValueError(f"target {target} eV is not positive")
+    now = knowledge.sigma
+    if now <= target:
+        return Choice(None, None, 0.0, now, f"target {target:g} eV is met: {now:.3g} eV expected")
+    spent = float(knowledge.exposures.sum())
+    allowed = [t for t in exposures if t > 0 and spent + t <= most]
+    if not allowed:
+        return Choice(None, None, 0.0, now, f"{most:g} s of exposure are spent; {now:.3g} eV expected")
+    loss = np.stack([_variance_after(knowledge, t) for t in allowed])
+    cost = np.asarray(allowed)[:, None] + overhead
+    rate = np.log(now**2 / loss) / cost
+    j, i = np.unravel_index(int(np.argmax(rate)), rate.shape)
+    after = float(np.sqrt(loss[j, i]))
+    reason = f"{knowledge.energies[i]:g} eV for {allowed[j]:g} s: {now:.3g} -> {after:.3g} eV expected"
+    return Choice(float(knowledge.energies[i]), int(i), float(allowed[j]), after, reason)
+
+
+def choose_energies(
+    knowledge: Knowledge,
+    *,
+    target: float,
+    exposures: Sequence[float] = (1.0,),
+    overhead: float = 0.0,
+    most: float = np.inf,
+    limit: int = 1000,
+) -> tuple[Knowledge, tuple[Choice, ...]]:
+    """Choose until the target is met, or `limit` choices are made; returns the knowledge then and the choices."""
+    chosen: list[Choice] = []
+    for _ in range(limit):
+        choice = next_energy(knowledge, target=target, exposures=exposures, overhead=overhead, most=most)
+        if choice.index is None:
+            break
+        knowledge = updated(knowledge, choice.index, choice.exposure)
+        chosen.append(choice)
+    return knowledge, tuple(chosen)
+
+
+def _variance_after(knowledge: Knowledge, exposure: float) -> FloatArray:
+    """Expected variance (eV^2) after `exposure` seconds at each energy."""
+    C, B, R = knowledge.covariance, knowledge.vectors, knowledge.readings
+    gain = B @ C
+    own = np.einsum("ek,ek->e", gain, B) + knowledge.noise**2 / exposure
+    gained = ((R @ gain.T) ** 2).mean(axis=0) / own
+    return np.asarray(np.maximum(knowledge.sigma**2 - gained, 1e-30))
+
+
+def _prior(basis: Basis) -> FloatArray:
+    if np.isinf(basis.prior).any():
+        raise ValueError("too few pilot spectra to learn a basis: give at least four per energy")
+    return np.diag(basis.prior)
+
+
+def _coefficients(basis: Basis, spectra: NDArray[np.float32]) -> FloatArray:
+    white = basis.vectors / basis.sigma[:, None] ** 2
+    return np.asarray((basis.prior / (1 + basis.prior))[:, None] * (white.T @ spectra))
+
+
+def _readings(basis: Basis, normalisation: Normalisation, coefficients: FloatArray, edges: FloatArray) -> FloatArray:
+    """Return d(edge position) / d(coefficients), eV, for spectra with these coefficients [k, S] and edges [S]."""
+    maps = half_height_maps(basis.energies, normalisation, None)
+    value, slope = interpolation(maps.knots, edges)
+    rows = maps.rows @ basis.vectors
+    steepness = np.einsum("sk,ks->s", slope @ rows, coefficients)
+    good = steepness > 0.2 * np.median(steepness)
+    return np.asarray(-(value @ rows)[good] / steepness[good, None])
