@@ -1,0 +1,195 @@
+"""Particles in a volume: their mask, labels and sizes, and how deep each voxel lies below the surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import cc3d
+import edt
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from analysis.threads import available_threads
+
+Array = NDArray[np.float64]
+Mask = NDArray[np.bool_]
+Volume32 = NDArray[np.float32]
+
+__all__ = ["MorphologyError", "Particles", "bounding_box", "depth", "label_particles", "particle_mask"]
+
+
+class MorphologyError(ValueError):
+    """There is nothing to measure, or shapes do not fit; the message says which."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Particles:
+    """Connected particles, the largest first.
+
+    Attributes
+    ----------
+    labels : ndarray of uint32, axes (z, y, x)
+        0 outside, 1 for the largest particle, and so on.
+    volume : ndarray, shape (n,)
+        µm³ (or cubic voxels with voxel_size 1).
+    diameter : ndarray, shape (n,)
+        Of the sphere of that volume, µm.
+    centre : ndarray, shape (n, 3)
+        Centre of mass (z, y, x) in µm from the centre of voxel (0, 0, 0).
+    cut : ndarray of bool, shape (n,)
+        Whether the particle reaches the border of the volume, so that size and depth are lower limits.
+    """
+
+    labels: NDArray[np.uint32]
+    volume: Array
+    diameter: Array
+    centre: Array
+    cut: Mask
+
+
+def particle_mask(
+    volume: ArrayLike, *, threshold: float | None = None, smooth: float = 1.0, smallest: int = 64
+) -> Mask:
+    """Separate particles from what surrounds them.
+
+    Parameters
+    ----------
+    volume : array_like, axes (z, y, x)
+        Linear attenuation, or an edge jump.
+    threshold : float, optional
+        Particles are above it; Otsu's (doi:10.1109/TSMC.1979.4310076) when not given.
+    smooth : float
+        Standard deviation in voxels of a Gaussian applied before; 0 for none.
+    smallest : int
+        Pieces of fewer voxels are dropped.
+
+    Raises
+    ------
+    MorphologyError
+        When the volume is not three-dimensional, not finite or without contrast.
+    """
+    values = np.asarray(volume, dtype=np.float32)
+    if values.ndim != 3:
+        raise MorphologyError(f"volume has axes {values.shape}, (z, y, x) is needed")
+    if not np.isfinite(values).all():
+        count = int(np.sum(~np.isfinite(values)))
+        raise MorphologyError(f"volume has {count} of {values.size} voxels that are not finite")
+    if values.min() == values.max():
+        raise MorphologyError(f"volume has no contrast: all voxels are {values.min()}")
+    if smooth > 0:
+        values = ndimage.gaussian_filter(values, smooth, truncate=3.0)
+    limit = float(threshold_otsu(values)) if threshold is None else threshold
+    found = values > limit
+    if smallest > 1:
+        found = cast(Mask, cc3d.dust(found, threshold=smallest, connectivity=26).astype(bool))
+    return found
+
+
+def label_particles(
+    mask: ArrayLike, *, voxel_size: float = 1.0, smallest: float = 0.0, connectivity: int = 26
+) -> Particles:
+    """Tell particles apart and measure them.
+
+    Parameters
+    ----------
+    mask : array_like of bool, axes (z, y, x)
+        As of ``particle_mask``.
+    voxel_size : float
+        µm.
+    smallest : float
+        Smallest volume kept, in µm³.
+    connectivity : {6, 18, 26}
+        Which neighbours belong together.
+    """
+    inside = _checked_mask(mask)
+    raw, count = cc3d.connected_components(inside, connectivity=connectivity, return_N=True)
+    statistics = cc3d.statistics(raw)
+    cell = voxel_size**3
+    volumes = np.asarray(statistics["voxel_counts"], dtype=np.float64)[1 : count + 1] * cell
+    order = np.argsort(-volumes, kind="stable")
+    order = order[volumes[order] >= smallest]
+    new = np.zeros(count + 1, np.uint32)
+    new[order + 1] = np.arange(1, order.size + 1, dtype=np.uint32)
+    boxes = [statistics["bounding_boxes"][i + 1] for i in order]
+    cut = [any(s.start == 0 or s.stop == size for s, size in zip(box, inside.shape, strict=True)) for box in boxes]
+    return Particles(
+        labels=new[raw],
+        volume=volumes[order],
+        diameter=np.cbrt(6.0 / np.pi * volumes[order]),
+        centre=np.asarray(statistics["centroids"], dtype=np.float64)[order + 1] * voxel_size,
+        cut=np.array(cut, dtype=bool),
+    )
+
+
+def depth(
+    mask: ArrayLike, *, voxel_size: float = 1.0, border_is_surface: bool = False, threads: int | None = None
+) -> Volume32:
+    """Distance of each voxel's centre below the surface of its particle.
+
+    The exact Euclidean distance to the nearest voxel outside, less the half voxel from that voxel's
+    centre to the surface; so the outermost layer lies half a voxel deep. Give the envelope of a
+    cracked particle (``cracks``) when the walls of cracks should not count as surface.
+
+    Parameters
+    ----------
+    mask : array_like of bool or of labels, axes (z, y, x)
+        Particles; with labels, touching particles have a surface between them.
+    voxel_size : float
+        µm.
+    border_is_surface : bool
+        Whether the border of the volume is a surface, or particles go on beyond it.
+    threads : int, optional
+        All processors when not given.
+
+    Returns
+    -------
+    ndarray of float32, axes (z, y, x)
+        µm; 0 outside.
+    """
+    labels = np.asarray(mask)
+    if labels.ndim != 3:
+        raise MorphologyError(f"mask has axes {labels.shape}, (z, y, x) is needed")
+    if labels.dtype == bool:
+        labels = labels.view(np.uint8)
+    result = np.zeros(labels.shape, np.float32)
+    box = bounding_box(labels)
+    distance = edt.edt(
+        np.ascontiguousarray(labels[box]), black_border=border_is_surface, parallel=available_threads(threads)
+    )
+    # A particle that fills the volume has no surface in it: infinitely deep.
+    np.subtract(distance, np.float32(0.5), out=distance, where=distance > 0)
+    distance *= np.float32(voxel_size)
+    result[box] = distance
+    return result
+
+
+def bounding_box(mask: NDArray[np.generic], *, margin: int = 1) -> tuple[slice, slice, slice]:
+    """Smallest box around all voxels that are not 0, with a margin cut at the border of the volume.
+
+    Raises
+    ------
+    MorphologyError
+        When there are none.
+    """
+    ranges = []
+    for axis in range(3):
+        others = tuple(a for a in range(3) if a != axis)
+        used = np.flatnonzero(mask.any(axis=others))
+        if not used.size:
+            raise MorphologyError("the mask is empty: no particle")
+        ranges.append(slice(max(int(used[0]) - margin, 0), min(int(used[-1]) + 1 + margin, mask.shape[axis])))
+    return ranges[0], ranges[1], ranges[2]
+
+
+def _checked_mask(mask: ArrayLike) -> Mask:
+    inside = np.asarray(mask)
+    if inside.ndim != 3:
+        raise MorphologyError(f"mask has axes {inside.shape}, (z, y, x) is needed")
+    if inside.dtype != bool:
+        raise MorphologyError(f"mask has type {inside.dtype}, bool is needed")
+    if not inside.any():
+        raise MorphologyError("the mask is empty: no particle")
+    return inside
