@@ -1,0 +1,180 @@
+"""From raw frames to optical density, with its noise, and a flag where a pixel carries no information."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numba import njit
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.threads import available_threads, run_tasks
+
+
+@dataclass(frozen=True, slots=True)
+class OpticalDensity:
+    """Optical density ``ln((flat - dark) / (frame - dark))`` of a stack of frames.
+
+    Attributes
+    ----------
+    values : float32 (frame, row, column); NaN where `invalid`
+    sigma : float32 (frame, row, column), standard deviation from counting statistics and dark noise; NaN where `invalid`
+    invalid : bool (frame, row, column); the flat or the frame is not above the dark
+    """
+
+    values: NDArray[np.float32]
+    sigma: NDArray[np.float32]
+    invalid: NDArray[np.bool_]
+
+    @property
+    def invalid_count(self) -> int:
+        """Number of pixels without a value, over all frames."""
+        return int(np.count_nonzero(self.invalid))
+
+    def filled(self) -> NDArray[np.float32]:
+        """Values with the invalid pixels replaced by interpolation along their row, ready for reconstruction.
+
+        Raises
+        ------
+        ValueError
+            for a row without a single valid pixel
+        """
+        values = self.values.copy()
+        for frame, row in np.unique(np.argwhere(self.invalid)[:, :2], axis=0):
+            bad = self.invalid[frame, row]
+            good = np.flatnonzero(~bad)
+            if good.size == 0:
+                raise ValueError(f"row {row} of frame {frame} has no valid pixel: cannot fill it")
+            values[frame, row, bad] = np.interp(np.flatnonzero(bad), good, values[frame, row, good])
+        return values
+
+
+def optical_density(
+    frames: ArrayLike,
+    flat: ArrayLike,
+    dark: ArrayLike,
+    *,
+    electrons_per_count: float = 1.0,
+    exposure_ratio: ArrayLike = 1.0,
+    threads: int | None = None,
+) -> OpticalDensity:
+    """Optical density of frames, from flats and darks.
+
+    Parameters
+    ----------
+    frames : (frame, row, column) or one (row, column), counts
+    flat, dark : stacks (frame, row, column), which are averaged, or one mean (row, column)
+    electrons_per_count : detected quanta per count; sets the counting noise
+    exposure_ratio : incident dose of a frame over that of a flat (exposure time times flux), one number or one per frame
+    threads : None uses all processors of this process
+
+    Returns
+    -------
+    OpticalDensity
+        The noise is that of counting in frame and flat, plus that of the dark where two or more darks were given.
+
+    Raises
+    ------
+    ValueError
+        for shapes that do not fit, or values that are not finite in flats or darks
+
+    Examples
+    --------
+    >>> od = optical_density([[[60.0, 10.0]]], [[[110.0, 110.0]]], [[[10.0, 10.0]]])
+    >>> od.values.round(3)
+    array([[[0.693,   nan]]], dtype=float32)
+    >>> od.invalid_count
+    1
+    """
+    stack = _stack("frames", frames)
+    image_shape = stack.shape[1:]
+    flat_mean, flats = _mean_image("flat", flat, image_shape)
+    dark_mean, _ = _mean_image("dark", dark, image_shape)
+    if not (math.isfinite(electrons_per_count) and electrons_per_count > 0):
+        raise ValueError(f"electrons_per_count {electrons_per_count} is not above 0")
+    ratio = np.broadcast_to(np.asarray(exposure_ratio, dtype=np.float64), (len(stack),))
+    if not (np.isfinite(ratio) & (ratio > 0)).all():
+        raise ValueError(f"exposure_ratio {float(ratio.min())} is not above 0")
+    open_beam = flat_mean - dark_mean
+    read_variance = _read_variance(dark)
+    values = np.empty(stack.shape, dtype=np.float32)
+    sigma = np.empty(stack.shape, dtype=np.float32)
+    invalid = np.empty(stack.shape, dtype=np.bool_)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        flat_term = 1.0 / (electrons_per_count * flats * open_beam) + read_variance / flats / open_beam**2
+        log_open = np.log(open_beam)
+
+    def one_frame(k: int) -> None:
+        _frame_density(
+            stack[k],
+            dark_mean,
+            log_open + math.log(ratio[k]),
+            flat_term,
+            1.0 / electrons_per_count,
+            read_variance,
+            values[k],
+            sigma[k],
+            invalid[k],
+        )
+
+    run_tasks(one_frame, range(len(stack)), available_threads(threads))
+    return OpticalDensity(values=values, sigma=sigma, invalid=invalid)
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def _frame_density(
+    frame: Any,
+    dark: Any,
+    log_open: Any,
+    flat_term: Any,
+    quantum: Any,
+    read_variance: Any,
+    values: Any,
+    sigma: Any,
+    invalid: Any,
+) -> None:
+    """Optical density and noise of one frame; NaN logarithms of the open beam and counts at or below dark are invalid."""
+    for y in range(frame.shape[0]):
+        for x in range(frame.shape[1]):
+            counts = frame[y, x] - dark[y, x]
+            good = counts > 0 and np.isfinite(log_open[y, x]) and np.isfinite(counts)
+            invalid[y, x] = not good
+            if good:
+                values[y, x] = log_open[y, x] - math.log(counts)
+                sigma[y, x] = math.sqrt((quantum + read_variance / counts) / counts + flat_term[y, x])
+            else:
+                values[y, x] = np.nan
+                sigma[y, x] = np.nan
+
+
+def _stack(name: str, frames: ArrayLike) -> NDArray[Any]:
+    stack = np.asarray(frames)
+    if stack.ndim == 2:
+        stack = stack[None]
+    if stack.ndim != 3 or stack.size == 0:
+        raise ValueError(f"{name} have shape {stack.shape}, expected (frame, row, column) with at least one frame")
+    if stack.dtype != np.uint16:
+        stack = stack.astype(np.float32, copy=False)
+    return np.ascontiguousarray(stack)
+
+
+def _mean_image(name: str, images: ArrayLike, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int]:
+    """Mean of a stack and the number of its frames."""
+    stack = np.asarray(images)
+    count = len(stack) if stack.ndim == 3 else 1
+    if stack.shape[-2:] != shape or stack.ndim not in (2, 3) or count == 0:
+        raise ValueError(f"{name} has shape {stack.shape}, frames have {shape}")
+    mean = np.asarray(stack.mean(axis=0) if stack.ndim == 3 else stack, dtype=np.float64)
+    if not np.isfinite(mean).all():
+        raise ValueError(f"{name} has {int(np.count_nonzero(~np.isfinite(mean)))} pixels that are not finite")
+    return mean, count
+
+
+def _read_variance(dark: ArrayLike) -> float:
+    """Variance (counts squared) of a dark pixel from frame to frame; 0 where there is only one dark."""
+    stack = np.asarray(dark)
+    if stack.ndim != 3 or len(stack) < 2:
+        return 0.0
+    return float(np.mean(np.var(stack, axis=0, ddof=1, dtype=np.float64)))

@@ -1,0 +1,257 @@
+"""Column of the rotation axis from the projections themselves, with its uncertainty, or a refusal with its reason.
+
+Two independent ways. *Moments*: while the object stays inside the field its centre of mass follows a sinusoid about the axis;
+very precise, every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the axis,
+whether the object is inside the field or not; the motion of the object over what is missing to half a turn is measured from
+neighbouring projections and taken off.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.angles import checked_angles
+from analysis.registration import Shift, find_shift
+
+Method = Literal["moments", "opposite"]
+
+_LEAST_RANGE = 60.0
+_LARGEST_MISSING = 6.0
+_PAIRS = 12
+
+
+class RotationAxisError(ValueError):
+    """The data do not tell where the axis is."""
+
+
+@dataclass(frozen=True, slots=True)
+class RotationAxis:
+    """Rotation axis of a tomogram.
+
+    Attributes
+    ----------
+    column : pixels; column 0 is the centre of the first one
+    sigma : pixels, standard deviation
+    method : "moments" or "opposite"
+    quality : part of the signal that agrees with a rotation about this axis, 0..1
+    """
+
+    column: float
+    sigma: float
+    method: Method
+    quality: float
+
+
+def find_axis(
+    projections: ArrayLike, angles: ArrayLike, *, method: Method | None = None, max_sigma: float = 0.25
+) -> RotationAxis:
+    """Rotation axis of projections.
+
+    Parameters
+    ----------
+    projections : (angle, row, column), optical density
+    angles : degrees (angle,), any order
+    method : None takes the moments where the object is inside the field, else opposite views
+    max_sigma : pixels; refuse a less certain axis
+
+    Raises
+    ------
+    RotationAxisError
+        when it cannot be known, with the reason of each way that was tried
+    ValueError
+        for shapes that do not fit or values that are not finite
+    """
+    stack = np.asarray(projections)
+    degrees = checked_angles(angles)
+    if stack.ndim != 3 or len(stack) != len(degrees):
+        raise ValueError(f"projections have shape {stack.shape}, expected ({len(degrees)}, row, column)")
+    profiles = stack.sum(axis=1, dtype=np.float64)
+    if not np.isfinite(profiles).all():
+        raise ValueError(
+            f"projection {int(np.argmin(np.isfinite(profiles).all(axis=1)))} has values that are not finite"
+        )
+    refusals = []
+    ways: tuple[Method, ...] = ("moments", "opposite") if method is None else (method,)
+    for way in ways:
+        try:
+            found = _from_moments(profiles, degrees) if way == "moments" else _from_opposite(stack, degrees)
+        except RotationAxisError as refusal:
+            refusals.append(f"{way}: {refusal}")
+            continue
+        if found.sigma <= max_sigma and -0.5 <= found.column <= stack.shape[2] - 0.5:
+            return found
+        refusals.append(
+            f"{way}: column {found.column:.2f} with sigma {found.sigma:.2f} px, needed is one inside "
+            f"-0.5..{stack.shape[2] - 0.5} with sigma up to {max_sigma} px"
+        )
+    raise RotationAxisError("the rotation axis cannot be known; " + "; ".join(refusals))
+
+
+def _from_moments(profiles: NDArray[np.float64], degrees: NDArray[np.float64]) -> RotationAxis:
+    """Sinusoid through the centres of mass of profiles (angle, column)."""
+    _require_range(degrees)
+    columns = profiles.shape[1]
+    margin = max(3, columns // 24)
+    level = _background(profiles, margin)
+    clean = profiles - level
+    noise = _profile_noise(clean, margin)
+    mass = clean.sum(axis=1)
+    typical = float(np.median(mass))
+    scatter = noise * math.sqrt(columns)
+    if typical < 10 * scatter:
+        raise RotationAxisError(f"the object is too faint: mass {typical:.3g}, noise {scatter:.3g}")
+    _require_inside(clean, mass, noise, margin)
+    support = _support(clean, noise, margin)
+    x = np.arange(columns) - 0.5 * (columns - 1)
+    kept = np.where(support, clean, 0.0)
+    mass = kept.sum(axis=1)
+    centres = kept @ x / mass
+    position, sigma, residual = _sinusoid(centres, degrees)
+    sway = float(np.std(centres))
+    quality = 1.0 - min(residual / max(sway, residual, 1e-12), 1.0) if sway > 3 * residual else 1.0 - min(residual, 1.0)
+    return RotationAxis(position + 0.5 * (columns - 1), sigma, "moments", quality)
+
+
+def _require_range(degrees: NDArray[np.float64]) -> None:
+    covered = float(np.ptp(degrees))
+    if len(degrees) < 6 or covered < _LEAST_RANGE:
+        raise RotationAxisError(
+            f"{len(degrees)} angles over {covered:.1f} degrees; needed are 6 over {_LEAST_RANGE:.0f} degrees"
+        )
+
+
+def _background(profiles: NDArray[np.float64], margin: int) -> NDArray[np.float64]:
+    """Straight line through the two margins of each profile: what flat-field drift leaves beside the object."""
+    columns = profiles.shape[1]
+    left, right = profiles[:, :margin].mean(axis=1), profiles[:, -margin:].mean(axis=1)
+    where = (np.arange(columns) - 0.5 * (margin - 1)) / (columns - margin)
+    return np.asarray(left[:, None] + (right - left)[:, None] * where)
+
+
+def _profile_noise(clean: NDArray[np.float64], margin: int) -> float:
+    edges = np.concatenate([np.diff(clean[:, :margin]), np.diff(clean[:, -margin:])], axis=1)
+    return float(np.sqrt(np.mean(edges**2) / 2.0))
+
+
+def _require_inside(clean: NDArray[np.float64], mass: NDArray[np.float64], noise: float, margin: int) -> None:
+    """The mass must be the same at every angle, and the margins empty: else part of the object is outside."""
+    typical = float(np.median(mass))
+    spread = float(np.median(np.abs(mass - typical))) * 1.4826
+    allowed = 0.03 * typical + 3.0 * noise * math.sqrt(clean.shape[1] + clean.shape[1] ** 2 / margin)
+    if spread > allowed:
+        raise RotationAxisError(
+            f"the object is not inside the field: its mass varies by {spread / typical:.1%} with the angle"
+        )
+    inner = 2 * margin
+    rise = max(
+        float(np.max(np.abs(np.mean(clean[:, margin:inner], axis=1)))),
+        float(np.max(np.abs(np.mean(clean[:, -inner:-margin], axis=1)))),
+    )
+    height = float(np.max(np.mean(clean, axis=0)))
+    if rise > 0.05 * height + 5.0 * noise:
+        raise RotationAxisError("the object is not inside the field: it reaches the margin")
+
+
+def _support(clean: NDArray[np.float64], noise: float, margin: int) -> NDArray[np.bool_]:
+    """Columns that the object ever covers: the others would only add noise to the moments."""
+    largest = np.max(np.abs(clean), axis=0)
+    covered = np.flatnonzero(largest > 5.0 * noise)
+    support = np.zeros(clean.shape[1], dtype=np.bool_)
+    support[max(int(covered.min()) - margin, 0) : int(covered.max()) + margin + 1] = True
+    return support
+
+
+def _sinusoid(centres: NDArray[np.float64], degrees: NDArray[np.float64]) -> tuple[float, float, float]:
+    """Constant of ``constant + x cos + y sin``, its sigma, and the scatter; outliers are given less weight."""
+    radians = np.deg2rad(degrees)
+    design = np.stack([np.ones_like(radians), np.cos(radians), np.sin(radians)], axis=1)
+    weight = np.ones_like(centres)
+    for _ in range(5):
+        root = np.sqrt(weight)
+        solution = np.linalg.lstsq(design * root[:, None], centres * root, rcond=None)[0]
+        residual = centres - design @ solution
+        scatter = max(1.4826 * float(np.median(np.abs(residual))), 1e-9)
+        weight = np.minimum(1.0, 2.0 * scatter / np.maximum(np.abs(residual), 1e-12))
+    freedom = max(len(centres) - 3, 1)
+    variance = float(np.sum(weight * residual**2)) / freedom
+    covariance = variance * np.linalg.inv(design.T @ (design * weight[:, None]))
+    return float(solution[0]), math.sqrt(float(covariance[0, 0])), math.sqrt(variance)
+
+
+def _from_opposite(stack: NDArray[np.generic], degrees: NDArray[np.float64]) -> RotationAxis:
+    """Mean of the axes from pairs of nearly opposite views."""
+    pairs = _opposite_pairs(degrees)
+    found = []
+    reasons = []
+    for first, second, missing in pairs:
+        shift = _mirror_shift(stack, degrees, first, second, missing)
+        if shift.trusted:
+            found.append((shift.dx, shift.sigma, shift.quality))
+        else:
+            reasons.append(shift.reason)
+    if not found:
+        raise RotationAxisError(f"no pair of opposite views could be matched: {reasons[0]}")
+    values, sigmas, qualities = (np.asarray(column) for column in zip(*found, strict=True))
+    weight = 1.0 / sigmas**2
+    mean = float(np.sum(weight * values) / weight.sum())
+    chi2 = float(np.sum(weight * (values - mean) ** 2)) / max(len(values) - 1, 1)
+    sigma = math.sqrt(max(chi2, 1.0) / float(weight.sum()))
+    centre = 0.5 * (stack.shape[2] - 1)
+    return RotationAxis(centre + 0.5 * mean, 0.5 * sigma, "opposite", float(np.mean(qualities)))
+
+
+def _opposite_pairs(degrees: NDArray[np.float64]) -> list[tuple[int, int, float]]:
+    """Pairs (first, second, degrees missing to half a turn), the nearest to half a turn first."""
+    difference = degrees[None, :] - degrees[:, None]
+    missing = (180.0 - difference + 180.0) % 360.0 - 180.0
+    first, second = np.nonzero(np.triu(np.ones_like(missing, dtype=np.bool_), 1))
+    gap = missing[first, second]
+    order = np.argsort(np.abs(gap), kind="stable")
+    nearest = abs(float(gap[order[0]])) if len(order) else math.inf
+    if nearest > _LARGEST_MISSING:
+        raise RotationAxisError(
+            f"no two views are half a turn apart: {nearest:.1f} degrees are missing, at most {_LARGEST_MISSING} may be"
+        )
+    near = order[np.abs(gap[order]) <= max(1.5 * nearest, 1e-6)]
+    chosen = near[np.unique(np.linspace(0, len(near) - 1, min(_PAIRS, len(near))).round().astype(int))]
+    return [(int(first[k]), int(second[k]), float(gap[k])) for k in chosen]
+
+
+def _mirror_shift(
+    stack: NDArray[np.generic], degrees: NDArray[np.float64], first: int, second: int, missing: float
+) -> Shift:
+    """Shift of the mirrored view half a turn on against the other one: twice the axis' distance from the middle."""
+    mirrored = stack[first][:, ::-1]
+    shift = find_shift(mirrored, stack[second], max_sigma=1.0)
+    if abs(missing) < 1e-3 or not shift.trusted:
+        return shift
+    drifts = [_motion(stack, degrees, k, missing) for k in (first, second)]
+    usable = [
+        (sign * d.dx, d.sigma) for sign, d in zip((-1.0, 1.0), drifts, strict=True) if d is not None and d.trusted
+    ]
+    if not usable:
+        return shift
+    drift = float(np.mean([value for value, _ in usable]))
+    sigma = math.hypot(shift.sigma, float(np.mean([s for _, s in usable])) / math.sqrt(len(usable)))
+    if len(usable) == 2:
+        sigma = math.hypot(sigma, 0.25 * abs(usable[0][0] - usable[1][0]))
+    return Shift(shift.dy, shift.dx + drift, sigma, shift.quality, True, "")
+
+
+def _motion(stack: NDArray[np.generic], degrees: NDArray[np.float64], index: int, missing: float) -> Shift | None:
+    """How far the view `index` moves while the object turns by `missing` degrees, from its nearest neighbour."""
+    step = np.abs(degrees - degrees[index])
+    step[index] = np.inf
+    step[step < 1e-3] = np.inf
+    neighbour = int(np.argmin(step))
+    turned = float(degrees[neighbour] - degrees[index])
+    if not abs(turned) <= 2 * _LARGEST_MISSING:
+        return None
+    shift = find_shift(stack[index], stack[neighbour], max_sigma=1.0)
+    scale = missing / turned
+    return Shift(shift.dy, shift.dx * scale, shift.sigma * abs(scale), shift.quality, shift.trusted, shift.reason)
