@@ -92,162 +92,165 @@ def find_brackets(height: Array, count: int, first: int, last: int, crossing: Ar
             crossing[v] = up if higher else crossing[v]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def knot_slope(height: Array, i: int, v: int, left: Array, right: Array) -> float:
-    """Slope at knot `i` of the parabola through it and its neighbours (the outermost knots: the secant)."""
-    slope = height[0, v] * 0
-    if left[i] != 0:
-        slope += left[i] * (height[i, v] - height[i - 1, v])
-    if right[i] != 0:
-        slope += right[i] * (height[i + 1, v] - height[i, v])
-    return slope  # type: ignore[no-any-return]
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array, found: Array) -> None:
+    """Find the zero of the cubic between knots ``bracket - 1`` and ``bracket``, per voxel.
+
+    `intervals` [m, 6]: lower knot, step, and the weights of the left and right chord in the slopes at both knots,
+    times the step (`edge_tables.knot_intervals`). Rows of `found` [8, TILE]: position, slope there, distance from the
+    zero of the chord; the others are work space. Where there is no bracket the result means nothing.
+    """
+    x, slope, bend, low, rise, start, tilt0, tilt1 = found
+    last = height.shape[0] - 1
+    for v in range(count):
+        i = max(bracket[v], 1)
+        h = intervals[i]
+        a, b = height[i - 1, v], height[i, v]
+        before, after = a - height[max(i - 2, 0), v], height[min(i + 1, last), v] - b
+        low[v], rise[v], start[v], slope[v] = a, b - a, h[0], h[1]
+        tilt0[v] = h[2] * before + h[3] * (b - a)
+        tilt1[v] = h[4] * (b - a) + h[5] * after
+    for v in range(count):
+        a, r, m0, step = low[v], rise[v], tilt0[v], slope[v]
+        c2, c3 = 3 * r - 2 * m0 - tilt1[v], m0 + tilt1[v] - 2 * r
+        chord = -a / r
+        t, bottom, top = chord, r * 0, r * 0 + 1
+        for _ in range(4):
+            value = a + t * (m0 + t * (c2 + t * c3))
+            bottom = t if value < 0 else bottom
+            top = top if value < 0 else t
+            new = t - value / (m0 + t * (2 * c2 + 3 * t * c3))
+            t = new if (new >= bottom) & (new <= top) else (bottom + top) / 2
+        steep = m0 + t * (2 * c2 + 3 * t * c3)
+        # A cubic that turns back within the bracket has no slope of its own: the chord tells the uncertainty.
+        steep = max(steep, r / 5)
+        x[v], slope[v], bend[v] = start[v] + t * step, steep / step, (t - chord) * step
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def refine_crossing(height: Array, i: int, v: int, knots: Array, left: Array, right: Array) -> tuple[float, float]:
-    """Return position and slope of the zero between knots i - 1 and i of the cubic through both."""
-    step = knots[i] - knots[i - 1]
-    low, high = height[i - 1, v], height[i, v]
-    m0 = knot_slope(height, i - 1, v, left, right) * step
-    m1 = knot_slope(height, i, v, left, right) * step
-    rise = high - low
-    c2, c3 = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
-    start, end = rise * 0, rise * 0 + 1
-    t = -low / rise
-    for _ in range(4):
-        value = low + t * (m0 + t * (c2 + t * c3))
-        if value < 0:
-            start = t
-        else:
-            end = t
-        slope = m0 + t * (2 * c2 + 3 * t * c3)
-        new = t - value / slope if slope > 0 else start - 1
-        t = new if start <= new <= end else (start + end) / 2
-    slope = m0 + t * (2 * c2 + 3 * t * c3)
-    # A cubic that turns back within the bracket has no slope of its own: the chord tells the uncertainty.
-    slope = slope if slope > 0.2 * rise else 0.2 * rise
-    return knots[i - 1] + t * step, slope / step
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found: Array) -> None:
+    """Find the maximum next to the knot `peak` of the cubics on both sides, per voxel.
+
+    Rows of `found` [8, TILE]: position (NaN where there is none), height, curvature; the others are work space.
+    """
+    x, top, curvature, low, rise, step, tilt0, tilt1 = found
+    last = height.shape[0] - 1
+    for v in range(count):
+        i = min(max(peak[v], 1), last)
+        h = intervals[i]
+        b, a = height[i, v], height[i - 1, v]
+        after = height[min(i + 1, last), v] - b
+        if h[4] * (b - a) + h[5] * after > 0 and i < last:
+            i += 1
+            h = intervals[i]
+            a, b = b, height[i, v]
+            after = height[min(i + 1, last), v] - b
+        before = a - height[max(i - 2, 0), v]
+        low[v], rise[v], x[v], step[v] = a, b - a, h[0], h[1]
+        tilt0[v] = h[2] * before + h[3] * (b - a)
+        tilt1[v] = h[4] * (b - a) + h[5] * after
+    for v in range(count):
+        r, m0, m1 = rise[v], tilt0[v], tilt1[v]
+        c2, c3 = 3 * r - 2 * m0 - m1, m0 + m1 - 2 * r
+        root = c2 * c2 - 3 * c3 * m0
+        good = (m0 >= 0) & (m1 <= 0) & (root > 0)
+        t = m0 / (np.sqrt(root if good else r * 0) - c2)
+        top[v] = low[v] + t * (m0 + t * (c2 + t * c3))
+        curvature[v] = (2 * c2 + 6 * t * c3) / (step[v] * step[v])
+        x[v] = x[v] + t * step[v] if good else r * np.nan
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def refine_peak(height: Array, i: int, v: int, knots: Array, left: Array, right: Array) -> tuple[float, float, float]:
-    """Return position, height and curvature of the maximum next to knot `i`; NaN where the cubic has none."""
-    here = knot_slope(height, i, v, left, right)
-    a = i if here > 0 else i - 1
-    step = knots[a + 1] - knots[a]
-    m0 = knot_slope(height, a, v, left, right) * step
-    m1 = knot_slope(height, a + 1, v, left, right) * step
-    rise = height[a + 1, v] - height[a, v]
-    c2, c3 = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
-    root = c2 * c2 - 3 * c3 * m0
-    if not (m0 >= 0 and m1 <= 0 and root > 0):
-        nothing = rise * np.nan
-        return nothing, nothing, nothing
-    t = m0 / (np.sqrt(root) - c2)
-    top = height[a, v] + t * (m0 + t * (c2 + t * c3))
-    return knots[a] + t * step, top, (2 * c2 + 6 * t * c3) / (step * step)
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
+def variance_at(table: Array, x: float, origin: float, per_ev: float, scale2: float) -> float:
+    """Return photon noise times `scale2` plus held-back signal from ``table`` [x, 2] at the nearest grid point."""
+    i = min(max(int((x - origin) * per_ev + np.float32(0.5)), 0), table.shape[0] - 1)
+    return table[i, 0] * scale2 + table[i, 1]  # type: ignore[no-any-return]
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy", inline="always")
-def looked_up(table: Array, x: float, origin: float, per_ev: float) -> float:
-    """Return the linearly interpolated value of a table on an even grid."""
-    f = (x - origin) * per_ev
-    i = min(max(int(f), 0), table.size - 2)
-    return table[i] + (table[i + 1] - table[i]) * (f - i)  # type: ignore[no-any-return]
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def read_tile(
     height: Array,
     jump: Array,
     scale2: Array,
     count: int,
     start: int,
-    reader: tuple[Any, ...],
+    tables: tuple[Any, ...],
     limits: tuple[Any, ...],
     out: Array,
     code: Array,
 ) -> None:
     """Read crossings, white lines and their uncertainties of one tile into ``out[:, start:]`` and `code`.
 
-    `reader` holds (knots, left, right, first, last, origin, per_ev, noise, missing, peak_noise, peak_missing,
-    jump_noise, jump_missing); `limits` holds (least jump over its sigma, largest sigma).
-    Rows of `out`: energy, sigma, jump, jump sigma, white line, its sigma, its height.
+    `tables` holds (intervals, first, last, origin, per_ev, variance of the height, of its slope, of the jump);
+    `limits` holds (least jump over its sigma, largest sigma).
+    Rows of `out`: energy, sigma, jump, jump sigma, white line, its sigma, its height, and, where there is room for
+    it, how far the crossing lies from that of the chord.
     """
-    knots, left, right, first, last, origin, per_ev = reader[:7]
-    noise, missing, peak_noise, peak_missing, jump_noise, jump_missing = reader[7:]
+    intervals, first, last, origin, per_ev, at_edge, at_peak, of_jump = tables
+    least, largest = np.float32(limits[0]), np.float32(limits[1])
     crossing = np.empty(TILE, np.int32)
     peak = np.empty(TILE, np.int32)
+    edge = np.empty((8, TILE), height.dtype)
+    white = np.empty((8, TILE), height.dtype)
     find_brackets(height, count, first, last, crossing, peak)
+    refine_crossings(height, count, crossing, intervals, edge)
+    refine_peaks(height, count, peak, intervals, white)
+    nothing = np.float32(np.nan)
     for v in range(count):
         n = start + v
-        for row in range(out.shape[0]):
-            out[row, n] = np.nan
-        if not (np.isfinite(jump[v]) and np.isfinite(scale2[v])):
-            code[n] = NOT_MEASURED
-            continue
-        jump_sigma = np.sqrt(jump_noise * scale2[v] + jump_missing)
-        out[2, n], out[3, n] = jump[v], jump_sigma
-        if not (jump[v] > 0 and jump[v] >= limits[0] * jump_sigma):
-            code[n] = NO_JUMP
-            continue
-        if crossing[v] < 0:
-            code[n] = OUT_OF_RANGE if height[first, v] >= 0 else NO_CROSSING
-            continue
-        x, slope = refine_crossing(height, crossing[v], v, knots, left, right)
-        variance = looked_up(noise, x, origin, per_ev) * scale2[v] + looked_up(missing, x, origin, per_ev)
-        sigma = np.sqrt(variance) / slope
-        if sigma > limits[1]:
-            code[n] = TOO_NOISY
-            continue
-        code[n] = OK
-        out[0, n], out[1, n] = x, sigma
-        if peak[v] < last:
-            p, top, curvature = refine_peak(height, peak[v], v, knots, left, right)
-            if np.isfinite(p) and curvature < 0:
-                variance = looked_up(peak_noise, p, origin, per_ev) * scale2[v]
-                variance += looked_up(peak_missing, p, origin, per_ev)
-                out[4, n], out[5, n] = p, np.sqrt(variance) / -curvature
-                out[6, n] = top / jump[v] + 0.5
+        x, slope, bend, s2, j = edge[0, v], edge[1, v], edge[2, v], scale2[v], jump[v]
+        measured = np.isfinite(j) & np.isfinite(s2)
+        jump_sigma = np.sqrt(of_jump[0] * s2 + of_jump[1])
+        sigma = np.sqrt(variance_at(at_edge, x, origin, per_ev, s2) / (slope * slope) + bend * bend)
+        why = TOO_NOISY if sigma > largest else OK
+        none = OUT_OF_RANGE if height[first, v] >= 0 else NO_CROSSING
+        why = none if crossing[v] < 0 else why
+        why = why if (j > 0) & (j >= least * jump_sigma) else NO_JUMP
+        why = why if measured else NOT_MEASURED
+        good = why == OK
+        code[n] = why
+        out[0, n] = x if good else nothing
+        out[1, n] = sigma if good else nothing
+        out[2, n] = j if measured else nothing
+        out[3, n] = jump_sigma if measured else nothing
+        p, curvature = white[0, v], white[2, v]
+        if out.shape[0] > 7:
+            out[7, n] = bend
+        good &= (curvature < 0) & (peak[v] < last) & np.isfinite(p)
+        out[4, n] = p if good else nothing
+        p_sigma = np.sqrt(variance_at(at_peak, p if good else origin, origin, per_ev, s2)) / -curvature
+        out[5, n] = p_sigma if good else nothing
+        out[6, n] = white[1, v] / j + np.float32(0.5) if good else nothing
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def read_sums(
-    sums: Array,
-    squares: Array,
-    count: int,
-    start: int,
-    rows: Array,
-    jump_row: Array,
-    fixed: tuple[Any, ...],
-    whitener: Array,
-    freedom: tuple[Any, ...],
-    reader: tuple[Any, ...],
-    limits: tuple[Any, ...],
-    out: Array,
-    code: Array,
+    sums: Array, squares: Array, count: int, start: int, reader: tuple[Any, ...], out: Array, code: Array
 ) -> None:
-    """Read one tile of projections: sums [k, TILE], squares [TILE]; `fixed` is (half height, jump) or (0, 0)."""
+    """Read one tile of projections: sums [k, TILE], squares [TILE].
+
+    `reader` holds (rows [m, k], jump row [1, k], fixed half height, fixed jump, whitener, degrees of freedom, those
+    given to the noise that was given, tables and limits of `read_tile`).
+    """
+    rows, jump_row, fixed_half, fixed_jump, whitener, freedom, given, tables, limits = reader
     height = np.empty((rows.shape[0], TILE), sums.dtype)
-    combine(rows, sums, count, height)
     jump = np.empty((1, TILE), sums.dtype)
+    combine(rows, sums, count, height)
     combine(jump_row, sums, count, jump)
-    if fixed[1] > 0:
-        for v in range(count):
-            jump[0, v] += fixed[1]
-        for i in range(rows.shape[0]):
-            for v in range(count):
-                height[i, v] -= fixed[0]
+    if fixed_jump > 0:
+        jump[0] += fixed_jump
+        height -= fixed_half
     scale2 = np.ones(TILE, sums.dtype)
-    if freedom[0] > 0:
+    if freedom > 0:
         explained = np.empty((whitener.shape[0], TILE), sums.dtype)
         combine(whitener, sums, count, explained)
+        residual = squares.copy()
+        for j in range(whitener.shape[0]):
+            for v in range(count):
+                residual[v] -= explained[j, v] ** 2
         for v in range(count):
-            total = squares[v]
-            for j in range(whitener.shape[0]):
-                total -= explained[j, v] ** 2
-            scale2[v] = (freedom[1] + max(total, 0)) / (freedom[1] + freedom[0])
-    read_tile(height, jump[0], scale2, count, start, reader, limits, out, code)
+            scale2[v] = (given + max(residual[v], residual[v] * 0)) / (given + freedom)
+    read_tile(height, jump[0], scale2, count, start, tables, limits, out, code)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -257,13 +260,7 @@ def read_spectra(
     high: int,
     weights: Array,
     inverse_sigma: Array,
-    rows: Array,
-    jump_row: Array,
-    fixed: tuple[Any, ...],
-    whitener: Array,
-    freedom: tuple[Any, ...],
     reader: tuple[Any, ...],
-    limits: tuple[Any, ...],
     out: Array,
     code: Array,
 ) -> None:
@@ -275,70 +272,29 @@ def read_spectra(
         sums[:] = 0
         squares[:] = 0
         accumulate(spectra, start, count, weights, inverse_sigma, sums, squares)
-        read_sums(sums, squares, count, start, rows, jump_row, fixed, whitener, freedom, reader, limits, out, code)
+        read_sums(sums, squares, count, start, reader, out, code)
 
 
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def voxel_variance(sigma: Array, v: int, response: Array, row: int) -> float:
-    """Return the variance of ``response[row] @ y`` for the noise of voxel `v`; sigma [E, N]."""
-    total = 0.0
-    for e in range(sigma.shape[0]):
-        total += (response[row, e] * sigma[e, v]) ** 2
-    return total
-
-
-@numba.njit(cache=True, nogil=True, error_model="numpy")
-def apply_voxel_noise(
-    sigma: Array,
-    value: Array,
-    slope: Array,
-    jump: Array,
-    reader: tuple[Any, ...],
-    limits: tuple[Any, ...],
-    out: Array,
-    code: Array,
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def read_accumulated(
+    sums: Array, squares: Array, low: int, high: int, reader: tuple[Any, ...], out: Array, code: Array
 ) -> None:
-    """Replace the sigmas in `out` by those that follow from the noise of each voxel, sigma [E, N].
-
-    `value` and `slope` [x, E] are the responses of height and slope on the table's grid, `jump` [1, E] of the jump.
-    The slopes at the edge and the curvatures of the white line come from the sigmas that are replaced.
-    """
-    origin, per_ev, noise, missing, peak_noise, peak_missing, _, jump_missing = reader[5:]
-    for v in range(code.size):
-        if code[v] == NOT_MEASURED:
-            continue
-        variance = voxel_variance(sigma, v, jump, 0)
-        if not np.isfinite(variance):
-            out[:, v] = np.nan
-            code[v] = NOT_MEASURED
-            continue
-        out[3, v] = np.sqrt(variance + jump_missing)
-        if code[v] != OK:
-            continue
-        for what, table, held_back, response in ((0, noise, missing, value), (4, peak_noise, peak_missing, slope)):
-            x = out[what, v]
-            if not np.isfinite(x):
-                continue
-            f = (x - origin) * per_ev
-            row = min(max(int(f + 0.5), 0), table.size - 1)
-            extra = looked_up(held_back, x, origin, per_ev)
-            before = looked_up(table, x, origin, per_ev) + extra
-            after = voxel_variance(sigma, v, response, row) + extra
-            out[what + 1, v] *= np.sqrt(after / before)
-        if not out[1, v] <= limits[1]:
-            code[v] = TOO_NOISY
-            for row in (0, 1, 4, 5, 6):
-                out[row, v] = np.nan
+    """Read the voxels low..high of projections sums [k, N], squares [N]."""
+    tile = np.empty((sums.shape[0], TILE), sums.dtype)
+    for start in range(low, high, TILE):
+        count = min(TILE, high - start)
+        tile[:, :count] = sums[:, start : start + count]
+        read_sums(tile, squares[start : start + count], count, start, reader, out, code)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def add_energy(values: Array, weights: Array, inverse_variance: float, sums: Array, squares: Array) -> None:
     """Add one energy's values [N] to the projections sums [k, N] and to the sum of squares [N]."""
+    inverse = np.float32(inverse_variance)
     for low in range(0, values.size, 2048):
-        y = values[low : low + 2048]
-        total = squares[low : low + 2048]
+        y, total = values[low : low + 2048], squares[low : low + 2048]
         for v in range(y.size):
-            total[v] += inverse_variance * y[v] * y[v]
+            total[v] += inverse * y[v] * y[v]
         for j in range(weights.size):
             w, out = weights[j], sums[j, low : low + 2048]
             for v in range(y.size):
@@ -346,38 +302,14 @@ def add_energy(values: Array, weights: Array, inverse_variance: float, sums: Arr
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def read_all_sums(
-    sums: Array,
-    squares: Array,
-    low: int,
-    high: int,
-    rows: Array,
-    jump_row: Array,
-    fixed: tuple[Any, ...],
-    whitener: Array,
-    freedom: tuple[Any, ...],
-    reader: tuple[Any, ...],
-    limits: tuple[Any, ...],
-    out: Array,
-    code: Array,
-) -> None:
-    """Read the voxels low..high of projections sums [k, N]."""
-    tile = np.empty((sums.shape[0], TILE), sums.dtype)
-    for start in range(low, high, TILE):
-        count = min(TILE, high - start)
-        tile[:, :count] = sums[:, start : start + count]
-        read_sums(
-            tile,
-            squares[start : start + count],
-            count,
-            start,
-            rows,
-            jump_row,
-            fixed,
-            whitener,
-            freedom,
-            reader,
-            limits,
-            out,
-            code,
-        )
+def response_variance(sigma: Array, response2: Array, at: Array, out: Array) -> None:
+    """Set ``out[v]`` to the variance of ``response[at[v]] @ y`` under each voxel's own noise.
+
+    sigma [E, N]; response2 [x, E], squared responses; at [N].
+    """
+    for v in range(at.size):
+        row = response2[at[v]]
+        total = row[0] * 0
+        for e in range(sigma.shape[0]):
+            total += row[e] * sigma[e, v] * sigma[e, v]
+        out[v] = total

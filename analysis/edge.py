@@ -7,100 +7,28 @@ line. Between measured energies the spectrum is a cubic with the slopes of parab
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from enum import IntEnum
-
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis import crossing
+from analysis.edge_map import Code, Edge, EdgeMap
+from analysis.edge_reading import edge_map, read_edges, with_voxel_noise
 from analysis.edge_tables import (
-    EdgeReader,
     HalfHeight,
     edge_reader,
     half_height_maps,
     interpolation,
-    knot_weights,
+    knot_intervals,
 )
 from analysis.lowrank import Basis, learn_basis
 from analysis.spectra import FloatArray, Normalisation, checked_energies
+
+__all__ = ["Code", "Edge", "EdgeMap", "fit_edges", "half_height"]
 
 Float32Array = NDArray[np.float32]
 
 LEAST_JUMP = 3.0  # edge jump over its own standard deviation
 LARGEST_SIGMA = 2.0  # eV
-
-
-class Code(IntEnum):
-    """Why an edge is, or is not, reported."""
-
-    OK = crossing.OK
-    NO_JUMP = crossing.NO_JUMP
-    NO_CROSSING = crossing.NO_CROSSING
-    OUT_OF_RANGE = crossing.OUT_OF_RANGE
-    TOO_NOISY = crossing.TOO_NOISY
-    NOT_MEASURED = crossing.NOT_MEASURED
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class EdgeMap:
-    """Edges of N voxels. Where `code` is not OK the edge and the white line are NaN.
-
-    Attributes
-    ----------
-    energy, sigma : float32 [N], eV, half height and its standard deviation
-    jump, jump_sigma : float32 [N], edge jump in the unit of the spectra (NaN only where not measured)
-    white_line, white_line_sigma : float32 [N], eV, maximum above the edge; NaN where there is none
-    white_line_height : float32 [N], normalised
-    code : uint8 [N], of `Code`
-    rank : number of basis spectra used
-    normalisation : windows and orders as used; None if the spectra were normalised already
-    eigenvalues : float64, of the whitened spectra, largest first, noise = 1; empty without a basis
-    noise_scale : measured noise over given noise, applied to every sigma
-    basis : the basis, to be used again
-    """
-
-    energy: Float32Array
-    sigma: Float32Array
-    jump: Float32Array
-    jump_sigma: Float32Array
-    white_line: Float32Array
-    white_line_sigma: Float32Array
-    white_line_height: Float32Array
-    code: NDArray[np.uint8]
-    rank: int
-    normalisation: Normalisation | None
-    eigenvalues: FloatArray
-    noise_scale: float
-    basis: Basis
-
-
-@dataclass(frozen=True, slots=True)
-class Edge:
-    """The edge of one spectrum; NaN where `code` is not OK, sigmas NaN where the noise is not known.
-
-    Attributes
-    ----------
-    energy, sigma : eV, half height
-    jump, jump_sigma : in the unit of the spectrum
-    white_line, white_line_sigma : eV
-    white_line_height : normalised
-    code : reason
-    normalisation : as used; None if the spectrum was normalised already
-    """
-
-    energy: float
-    sigma: float
-    jump: float
-    jump_sigma: float
-    white_line: float
-    white_line_sigma: float
-    white_line_height: float
-    code: Code
-    normalisation: Normalisation | None
 
 
 def fit_edges(
@@ -148,11 +76,18 @@ def fit_edges(
         basis = learn_basis(energy, values, noise, rank=rank, mask=wanted, sample=sample)
     measured = _positions(basis.energies, energy)
     noise = noise * basis.noise_scale
-    reader = edge_reader(basis, measured, noise, normalisation, search=search, voxel_noise=voxel_noise is None)
-    limits = (least_jump, largest_sigma)
-    out, code = read_edges(reader, values, limits, threads=threads)
+    reader = edge_reader(
+        basis,
+        measured,
+        noise,
+        normalisation,
+        search=search,
+        voxel_noise=voxel_noise is None,
+        limits=(least_jump, largest_sigma),
+    )
+    out, code = read_edges(reader, values, threads=threads, with_bend=voxel_noise is not None)
     if voxel_noise is not None:
-        _apply_voxel_noise(out, code, reader, voxel_noise * np.float32(basis.noise_scale), limits)
+        with_voxel_noise(out, code, reader, voxel_noise * np.float32(basis.noise_scale), largest_sigma)
     return edge_map(out, code, reader, basis, wanted)
 
 
@@ -193,82 +128,6 @@ def half_height(
     return _read_one(maps, values, noise)
 
 
-def read_edges(
-    reader: EdgeReader, spectra: Float32Array, limits: tuple[float, float], *, threads: int | None = None
-) -> tuple[Float32Array, NDArray[np.uint8]]:
-    """Run the kernel over spectra [E, N]; returns the rows of `crossing.read_tile` and the codes."""
-    count = spectra.shape[1]
-    out = np.empty((7, count), np.float32)
-    code = np.empty(count, np.uint8)
-
-    def run(low: int, high: int) -> None:
-        crossing.read_spectra(
-            spectra,
-            low,
-            high,
-            reader.weights,
-            reader.inverse_sigma,
-            reader.rows,
-            reader.jump_row,
-            reader.fixed,
-            reader.whitener,
-            reader.freedom,
-            reader.tables,
-            limits,
-            out,
-            code,
-        )
-
-    run_in_parts(run, count, threads)
-    return out, code
-
-
-def run_in_parts(run: Callable[[int, int], None], count: int, threads: int | None) -> None:
-    """Call ``run(low, high)`` on parts of 0..count that are whole tiles, in as many threads as asked for."""
-    workers = threads if threads is not None else len(os.sched_getaffinity(0))
-    part = max(crossing.TILE * 64, -(-count // max(workers, 1) // crossing.TILE) * crossing.TILE)
-    bounds = [(low, min(low + part, count)) for low in range(0, count, part)]
-    if workers <= 1 or len(bounds) <= 1:
-        for low, high in bounds:
-            run(low, high)
-        return
-    with ThreadPoolExecutor(workers) as pool:
-        for done in [pool.submit(run, *b) for b in bounds]:
-            done.result()
-
-
-def edge_map(
-    out: Float32Array,
-    code: NDArray[np.uint8],
-    reader: EdgeReader,
-    basis: Basis,
-    wanted: NDArray[np.bool_] | None,
-) -> EdgeMap:
-    """Turn kernel output into a map in eV; voxels outside `wanted` become NOT_MEASURED."""
-    out[0] += np.float32(reader.reference)
-    out[4] += np.float32(reader.reference)
-    if wanted is not None:
-        out[:, ~wanted] = np.nan
-        code[~wanted] = Code.NOT_MEASURED
-    if not np.isfinite(basis.sigma).all():
-        out[[1, 3, 5]] = np.nan
-    return EdgeMap(
-        energy=out[0],
-        sigma=out[1],
-        jump=out[2],
-        jump_sigma=out[3],
-        white_line=out[4],
-        white_line_sigma=out[5],
-        white_line_height=out[6],
-        code=code,
-        rank=basis.rank,
-        normalisation=reader.normalisation,
-        eigenvalues=basis.eigenvalues,
-        noise_scale=basis.noise_scale,
-        basis=basis,
-    )
-
-
 def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     height = (maps.rows @ values - maps.fixed[0])[:, None]
     jump = float(maps.jump @ values + maps.fixed[1])
@@ -286,33 +145,22 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     crossing.find_brackets(height, 1, maps.first, maps.last, at, peak)
     if at[0] < 0:
         return nothing(Code.OUT_OF_RANGE if height[maps.first, 0] >= 0 else Code.NO_CROSSING)
-    left, right = knot_weights(maps.knots)
-    x, slope = crossing.refine_crossing(height, at[0], 0, maps.knots, left, right)
+    intervals = knot_intervals(maps.knots)
+    found = np.empty((8, 1))
+    crossing.refine_crossings(height, 1, at, intervals, found)
+    x, slope, bend = found[:3, 0]
     value, _ = interpolation(maps.knots, np.array([x]))
-    sigma = float(np.sqrt((value @ maps.rows) ** 2 @ noise**2)[0] / slope)
+    sigma = float(np.sqrt(((value @ maps.rows) ** 2 @ noise**2)[0] / slope**2 + bend**2))
     if sigma > LARGEST_SIGMA:
         return nothing(Code.TOO_NOISY)
     white, white_sigma, top = nan, nan, nan
-    if peak[0] < maps.last:
-        p, height_there, curvature = crossing.refine_peak(height, peak[0], 0, maps.knots, left, right)
-        if np.isfinite(p) and curvature < 0:
-            _, steep = interpolation(maps.knots, np.array([p]))
-            white, top = float(p), float(height_there / jump + 0.5)
-            white_sigma = float(np.sqrt((steep @ maps.rows) ** 2 @ noise**2)[0] / -curvature)
+    crossing.refine_peaks(height, 1, peak, intervals, found)
+    p, height_there, curvature = found[:3, 0]
+    if peak[0] < maps.last and np.isfinite(p) and curvature < 0:
+        _, steep = interpolation(maps.knots, np.array([p]))
+        white, top = float(p), float(height_there / jump + 0.5)
+        white_sigma = float(np.sqrt((steep @ maps.rows) ** 2 @ noise**2)[0] / -curvature)
     return Edge(float(x), sigma, jump, jump_sigma, white, white_sigma, top, Code.OK, maps.normalisation)
-
-
-def _apply_voxel_noise(
-    out: Float32Array,
-    code: NDArray[np.uint8],
-    reader: EdgeReader,
-    sigma: Float32Array,
-    limits: tuple[float, float],
-) -> None:
-    """Replace the sigmas by those of each voxel's own noise `sigma` [E, N]."""
-    crossing.apply_voxel_noise(
-        sigma, reader.response, reader.slope_response, reader.jump_response, reader.tables, limits, out, code
-    )
 
 
 def _checked(

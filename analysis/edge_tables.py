@@ -42,20 +42,27 @@ class HalfHeight:
 class EdgeReader:
     """Everything the kernels take, for one basis and one set of measured energies.
 
-    `kernel_arguments` start with the projection rows; positions are relative to `reference` (eV).
+    Attributes
+    ----------
+    reference : eV; kernels count positions from here
+    weights : float32 [k, E], inverse_sigma : float32 [E], for the projection
+    arguments : what `crossing.read_sums` takes
+    normalisation : windows and orders as used
+    at_edge, at_peak : float32 [x, 2], variance of the height and of its slope on an even grid of positions: photon
+        noise and signal held back by the prior
+    of_jump : float32 [2], the same of the jump
+    height_response, slope_response, jump_response : float32 [x, E] or [1, E], what these are of the spectrum
     """
 
     reference: float
     weights: NDArray[np.float32]
     inverse_sigma: NDArray[np.float32]
-    rows: NDArray[np.float32]
-    jump_row: NDArray[np.float32]
-    fixed: tuple[float, float]
-    whitener: NDArray[np.float32]
-    freedom: tuple[float, float]
-    tables: tuple[Any, ...]
+    arguments: tuple[Any, ...]
     normalisation: Normalisation | None
-    response: NDArray[np.float32]
+    at_edge: NDArray[np.float32]
+    at_peak: NDArray[np.float32]
+    of_jump: NDArray[np.float32]
+    height_response: NDArray[np.float32]
     slope_response: NDArray[np.float32]
     jump_response: NDArray[np.float32]
 
@@ -100,6 +107,21 @@ def knot_weights(knots: FloatArray) -> tuple[FloatArray, FloatArray]:
     return left, right
 
 
+def knot_intervals(knots: FloatArray) -> FloatArray:
+    """Return what the kernels need to know about the interval below each knot, [m, 6]; row 0 is unused.
+
+    Columns: lower knot, step, then, times the step, the weights of the left and right chord in the slope at the
+    lower knot and at the upper knot.
+    """
+    left, right = knot_weights(knots)
+    step = np.diff(knots)
+    table = np.zeros((knots.size, 6))
+    table[1:, 0], table[1:, 1] = knots[:-1], step
+    for column, weight in zip((2, 3, 4, 5), (left[:-1], right[:-1], left[1:], right[1:]), strict=True):
+        table[1:, column] = weight * step
+    return table
+
+
 def interpolation(knots: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the maps [x, knots] from values at the knots to the interpolant and to its slope at `x`.
 
@@ -135,9 +157,20 @@ def edge_reader(
     normalisation: Normalisation | None,
     *,
     search: tuple[float, float] | None = None,
+    limits: tuple[float, float],
     voxel_noise: bool = True,
+    extra_freedom: int = 0,
 ) -> EdgeReader:
-    """Prepare the kernels for spectra measured at the energies number `measured` of `basis` with noise `sigma`."""
+    """Prepare the kernels for spectra measured at the energies number `measured` of `basis` with noise `sigma`.
+
+    Parameters
+    ----------
+    basis, measured, sigma : as in `lowrank.projection`
+    normalisation, search : as in `half_height_maps`
+    limits : least jump over its sigma, largest sigma (eV)
+    voxel_noise : scale the noise of each voxel by its own residual, where the energies are enough
+    extra_freedom : degrees of freedom that repeated energies add to that residual
+    """
     maps = half_height_maps(basis.energies, normalisation, search)
     projected = projection(basis, measured, sigma)
     reference = float(np.round(maps.knots.mean()))
@@ -146,34 +179,45 @@ def edge_reader(
     jump = maps.jump @ basis.vectors
     fine = np.linspace(knots[0], knots[-1], _table_size(knots))
     value, slope = interpolation(knots, fine)
-    tables = [_variance(m @ rows, c) for m in (value, slope) for c in (projected.noise, projected.missing)]
-    jump_tables = [float(_variance(jump[None], c)[0]) for c in (projected.noise, projected.missing)]
-    left, right = knot_weights(knots)
+    covariances = (projected.noise, projected.missing)
     f32 = np.float32
+    at_edge, at_peak = (
+        np.stack([_variance(m @ rows, c) for c in covariances], axis=1).astype(f32) for m in (value, slope)
+    )
+    of_jump = np.array([_variance(jump[None], c)[0] for c in covariances], dtype=f32)
+    per_ev = f32((fine.size - 1) / (fine[-1] - fine[0]))
     read = projected.gain @ projected.weights
-    scaled = tuple(np.ascontiguousarray(a, dtype=f32) for a in (knots, left, right))
-    per_ev = (fine.size - 1) / (fine[-1] - fine[0])
+    tables = (
+        knot_intervals(knots).astype(f32),
+        maps.first,
+        maps.last,
+        f32(fine[0]),
+        per_ev,
+        at_edge,
+        at_peak,
+        of_jump,
+    )
+    freedom = _freedom(projected) + extra_freedom if voxel_noise else 0.0
     return EdgeReader(
         reference=reference,
         weights=np.ascontiguousarray(projected.weights, dtype=f32),
         inverse_sigma=(1 / sigma).astype(f32),
-        rows=np.ascontiguousarray(rows @ projected.gain, dtype=f32),
-        jump_row=np.ascontiguousarray((jump @ projected.gain)[None], dtype=f32),
-        fixed=maps.fixed,
-        whitener=np.ascontiguousarray(projected.whitener, dtype=f32),
-        freedom=(_freedom(projected) if voxel_noise else 0.0, PRIOR_FREEDOM),
-        tables=(
-            *scaled,
-            maps.first,
-            maps.last,
-            f32(fine[0]),
-            f32(per_ev),
-            *(t.astype(f32) for t in tables),
-            f32(jump_tables[0]),
-            f32(jump_tables[1]),
+        arguments=(
+            np.ascontiguousarray(rows @ projected.gain, dtype=f32),
+            np.ascontiguousarray((jump @ projected.gain)[None], dtype=f32),
+            f32(maps.fixed[0]),
+            f32(maps.fixed[1]),
+            np.ascontiguousarray(projected.whitener, dtype=f32),
+            f32(freedom),
+            f32(PRIOR_FREEDOM),
+            tables,
+            (f32(limits[0]), f32(limits[1])),
         ),
         normalisation=maps.normalisation,
-        response=(value @ (rows @ read)).astype(f32),
+        at_edge=at_edge,
+        at_peak=at_peak,
+        of_jump=of_jump,
+        height_response=(value @ (rows @ read)).astype(f32),
         slope_response=(slope @ (rows @ read)).astype(f32),
         jump_response=(jump @ read)[None].astype(f32),
     )

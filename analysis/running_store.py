@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import crossing
-from analysis.edge import EdgeMap, edge_map, read_edges, run_in_parts
+from analysis.edge_map import EdgeMap
+from analysis.edge_reading import ROWS, edge_map, in_parts, read_edges
 from analysis.edge_tables import edge_reader
 from analysis.lowrank import Basis, learn_from_sample, sampled_voxels
 from analysis.spectra import FloatArray, Normalisation
@@ -73,13 +74,14 @@ class Values:
             sigma * basis.noise_scale,
             reading.normalisation,
             search=reading.search,
+            limits=reading.limits,
         )
-        out, code = np.empty((7, self.n_voxels), np.float32), np.empty(self.n_voxels, np.uint8)
+        out, code = np.empty((ROWS, self.n_voxels), np.float32), np.empty(self.n_voxels, np.uint8)
         for low in range(0, self.n_voxels, PART):
             high = min(low + PART, self.n_voxels)
             part = self._part(at, low, high)
-            out[:, low:high], code[low:high] = read_edges(reader, part, reading.limits, threads=reading.threads)
-        return edge_map(out, code, reader, basis, None)
+            out[:, low:high], code[low:high] = read_edges(reader, part, threads=reading.threads)
+        return edge_map(out, code, reader, basis)
 
     def close(self) -> None:
         """Free memory and file."""
@@ -128,29 +130,17 @@ class Sums:
         """Solve for all voxels with the normal matrix of the energies so far."""
         at = np.flatnonzero(np.isfinite(self.sigma))
         noise = self.sigma[at] * self._basis.noise_scale
-        reader = edge_reader(self._basis, at, noise, reading.normalisation, search=reading.search)
+        reader = edge_reader(
+            self._basis, at, noise, reading.normalisation, search=reading.search, limits=reading.limits
+        )
         count = self._squares.size
-        out, code = np.empty((7, count), np.float32), np.empty(count, np.uint8)
+        out, code = np.empty((ROWS, count), np.float32), np.empty(count, np.uint8)
 
         def run(low: int, high: int) -> None:
-            crossing.read_all_sums(
-                self._sums,
-                self._squares,
-                low,
-                high,
-                reader.rows,
-                reader.jump_row,
-                reader.fixed,
-                reader.whitener,
-                reader.freedom,
-                reader.tables,
-                reading.limits,
-                out,
-                code,
-            )
+            crossing.read_accumulated(self._sums, self._squares, low, high, reader.arguments, out, code)
 
-        run_in_parts(run, count, reading.threads)
-        return edge_map(out, code, reader, self._basis, None)
+        in_parts(run, count, reading.threads)
+        return edge_map(out, code, reader, self._basis)
 
     def close(self) -> None:
         """Free the memory."""
