@@ -104,7 +104,7 @@ class FluxMonitor:
     def __init__(self, bank: Bank, prefix: str, clock: Clock, *, rate: Callable[[], float], seed: int) -> None:
         self._clock, self._rate = clock, rate
         self._noise = np.random.default_rng([seed, 7])
-        self.record = bank.add(prefix + "Rate", rate(), units="photons/s", precision=0, read_only=True)
+        self.record = bank.add(prefix + "Rate", rate(), units="ph/s", precision=0, read_only=True)
         bank.startups.append(self._run)
 
     async def refresh(self) -> None:

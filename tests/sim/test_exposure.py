@@ -1,0 +1,128 @@
+"""Images follow the physics, and every effect can be switched off."""
+
+import numpy as np
+import pytest
+
+from sim.absorption import material
+from sim.exposure import Amplitudes, Instrument, State
+from sim.optics import ZonePlate
+from sim.specimen import Morphology, particle
+
+LENS = ZonePlate()
+IDEAL = frozenset()
+
+
+@pytest.fixture(scope="module")
+def instrument():
+    return Instrument(
+        particle(Morphology(voxel=0.25)),
+        material("Ni"),
+        LENS,
+        shape=(48, 64),
+        pixel=0.25,
+        photon_rate=4e5,
+        photons_per_count=8.0,
+        fixed_camera=True,
+        amplitudes=Amplitudes(),
+        seed=5,
+    )
+
+
+def state(energy=8400.0, angle=0.0, effects=IDEAL, **changes):
+    focus = (0.0, 0.0, LENS.focus(energy))
+    return State(energy=energy, angle=angle, effects=frozenset(effects), **({"zone_plate": focus} | changes))
+
+
+def test_beer_lambert_through_the_middle(instrument):
+    sample = particle(Morphology(voxel=0.25))
+    n = sample.density.shape[0]
+    path = sample.density[n // 2, :, n // 2].sum() * 0.25
+    expected = np.exp(-path * material("Ni").basis(8800.0)[0])
+    middle = instrument.transmission(state(8800.0))[23:25, 31:33].mean()
+    # 8800 eV: all references absorb alike; 1 % for the curvature within four pixels
+    assert middle == pytest.approx(expected, rel=0.01)
+
+
+def test_the_particle_absorbs_more_above_the_edge(instrument):
+    below, above = (-np.log(instrument.transmission(state(e))).sum() for e in (8320.0, 8400.0))
+    assert 1.1 < above / below < 1.3  # 9 % Ni by mass raise the attenuation by about 20 %
+
+
+def test_counts_are_photons_over_gain(instrument):
+    image = instrument.image(state(effects={"photon_noise"}, sample=(1000.0, 0.0, 0.0)))
+    assert image.mean() == pytest.approx(4e5 * 0.5 / 8, rel=1e-3)
+    # Poisson: variance = counts / photons per count; 3072 pixels give it within 10 %
+    assert image.var() == pytest.approx(image.mean() / 8, rel=0.1)
+
+
+def test_few_photons_are_poisson_distributed(instrument):
+    dim = state(effects={"photon_noise"}, duration=2e-4, sample=(1000.0, 0.0, 0.0))
+    counts = np.concatenate([instrument.image(dim).ravel() for _ in range(5)]) * 8.0
+    assert counts.mean() == pytest.approx(80.0, rel=0.02)
+
+
+def test_no_beam_leaves_the_dark(instrument):
+    dark = instrument.image(state(beam=0.0, effects={"dark_current"}))
+    assert dark.mean() == pytest.approx(102.0, abs=0.2)  # 100 + 4 / s x 0.5 s
+
+
+def test_long_exposures_saturate(instrument):
+    assert instrument.image(state(duration=100.0)).max() == 65535
+
+
+def test_axis_offset_shifts_by_pixels(instrument):
+    columns = np.arange(64) - 31.5
+    shadow = {}
+    for effects in (set(), {"axis_offset"}):
+        absorbed = 1 - instrument.transmission(state(effects=effects)).astype(float)
+        shadow[bool(effects)] = (absorbed.sum(0) @ columns) / absorbed.sum()
+    assert shadow[True] - shadow[False] == pytest.approx(Amplitudes().axis_offset, abs=0.02)
+
+
+def test_half_a_turn_mirrors_the_particle(instrument):
+    front = instrument.transmission(state(angle=0.0))
+    back = instrument.transmission(state(angle=180.0))
+    np.testing.assert_allclose(front, back[:, ::-1], atol=2e-3)
+
+
+def test_defocus_softens_the_surface(instrument):
+    sharp, soft = (
+        np.abs(np.diff(instrument.transmission(state(effects={"defocus"}, zone_plate=(0, 0, z))), axis=1)).max()
+        for z in (LENS.focus(8400.0), LENS.focus(8400.0) + 1.0)
+    )
+    assert soft < 0.6 * sharp
+
+
+def test_fixed_camera_shrinks_the_particle_with_energy(instrument):
+    width = {}
+    for energy in (8300.0, 8800.0):
+        absorbed = -np.log(instrument.transmission(state(energy, effects={"magnification"})).astype(float))
+        width[energy] = (absorbed / absorbed.max() > 0.2).sum() ** 0.5
+    expected = LENS.pixel_ratio(8300.0) / LENS.pixel_ratio(8800.0)
+    # counted pixels of a disk 40 across: 2 %
+    assert width[8800.0] / width[8300.0] == pytest.approx(expected, rel=0.02)
+
+
+def test_binning_sums_photons(instrument):
+    fine = instrument.image(state()).astype(float)
+    coarse = instrument.image(state(binning=(2, 2), duration=0.25)).astype(float)
+    blocks = fine.reshape(24, 2, 32, 2).sum((1, 3)) / 2
+    np.testing.assert_allclose(coarse, blocks, atol=1.5)  # rounding of four pixels
+
+
+def test_same_seed_same_image():
+    def first():
+        return Instrument(
+            particle(Morphology(voxel=0.5)),
+            material("Ni"),
+            LENS,
+            shape=(16, 16),
+            pixel=0.8,
+            photon_rate=4e5,
+            photons_per_count=8.0,
+            fixed_camera=True,
+            amplitudes=Amplitudes(),
+            seed=9,
+        ).image(State(8345.0, 10.0))
+
+    np.testing.assert_array_equal(first(), first())
