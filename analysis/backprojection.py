@@ -1,4 +1,4 @@
-"""Back-projection and projection on slice-contiguous arrays: thirty-two slices share one set of indices and weights.
+"""Back-projection and its adjoint on slice-contiguous arrays: thirty-two slices share one set of indices and weights.
 
 Index and weight of a detector sample depend on pixel and angle only. With the slice number running fastest in memory, the
 inner step of both operators is a handful of vector loads and fused multiply-adds, with no gather. The vector step is
@@ -71,8 +71,16 @@ def _multiply_add(builder: Any, a: Any, b: Any, c: Any) -> Any:
     return builder.fadd(builder.fmul(a, b, flags=["contract"]), c, flags=["contract"])
 
 
+def _require_float32(*arrays: Any) -> None:
+    """Refuse, when compiling, arrays that the vector loads would misread."""
+    for array in arrays:
+        if array.dtype != types.float32 or array.ndim != 1 or array.layout != "C":
+            raise TypeError(f"{array} is not a flat, contiguous float32 array")
+
+
 def _gather(_context: Any, image: Any, voxel: Any, sinogram: Any, samples: Any, fractions: Any) -> Any:
     """image[voxel] += sum over angles of (1 - f) sinogram[sample] + f sinogram[sample + 1], for all lanes."""
+    _require_float32(image, sinogram)
     signature = types.void(image, voxel, sinogram, samples, fractions)
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
@@ -93,6 +101,28 @@ def _gather(_context: Any, image: Any, voxel: Any, sinogram: Any, samples: Any, 
 
 
 _gather_lanes: Any = intrinsic(_gather)
+
+
+def _scatter(_context: Any, image: Any, voxel: Any, sinogram: Any, sample: Any, fraction: Any) -> Any:
+    """Adjoint of `_gather` for one angle: spread image[voxel] over two neighbouring samples, for all lanes."""
+    _require_float32(image, sinogram)
+    signature = types.void(image, voxel, sinogram, sample, fraction)
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        image_data = _array_data(context, builder, signature.args[0], args[0])
+        sinogram_data = _array_data(context, builder, signature.args[2], args[2])
+        value = _load(builder, _lanes_at(builder, image_data, args[1]))
+        after = builder.add(args[3], ir.Constant(args[3].type, LANES))
+        for offset, weight in ((args[3], builder.fsub(_one, args[4])), (after, args[4])):
+            target = _lanes_at(builder, sinogram_data, offset)
+            total = _multiply_add(builder, _splat(builder, weight), value, _load(builder, target))
+            _store(builder, total, target)
+        return context.get_dummy_value()
+
+    return signature, codegen
+
+
+_scatter_lanes: Any = intrinsic(_scatter)
 
 
 @njit(inline="always", error_model="numpy")
@@ -179,44 +209,27 @@ def back_project(
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def project(
-    image: Any, size: Any, along: Any, across: Any, centre: Any, sinogram: Any, offset: Any, samples: Any
+    image: Any,
+    size: Any,
+    cosines: Any,
+    sines: Any,
+    centres: Any,
+    sinogram: Any,
+    samples: Any,
+    a_start: Any,
+    a_stop: Any,
 ) -> None:
-    """Add the projection of an image slab at one angle, one linearly interpolated value per ray and image row.
-
-    A sample is the sum over rows; times ``1 / abs(along)`` it is the line integral. Every ray crosses every row once, so
-    that no beat between the two grids appears; give angles with ``abs(along) < abs(across)`` the image with x and y
-    exchanged, and `along` and `across` too.
-
-    Parameters
-    ----------
-    image : flat (y, x, lane) float32
-    along, across : float32; change of the sample number per step in x and in y
-    centre : float32; sample on which the rotation axis falls
-    sinogram : flat float32, the samples of this angle beginning at `offset`
-    samples : samples per angle
-
-    Source: P. M. Joseph, IEEE Trans. Med. Imaging 1, 192 (1982), doi:10.1109/TMI.1982.4307572.
-    """
+    """Add the projections of an image slab at angles a_start..a_stop: the adjoint of `back_project`."""
     half = np.float32((size - 1) * 0.5)
-    slope = np.float32(1.0) / along
     for y_index in range(size):
         y = np.float32(y_index) - half
         first, last = _chord(y, half, 0, size)
-        start = centre + y * across
-        one, other = start + (first - half) * along, start + (last - 1 - half) * along
-        lowest = max(int(min(one, other)) - 1, 0)
-        highest = min(int(max(one, other)) + 2, samples - 1)
-        for sample in range(lowest, highest + 1):
-            x = (np.float32(sample) - start) * slope + half
-            if np.float32(0) <= x <= np.float32(size - 1):
-                i = min(int(x), size - 2)
-                _gather_lanes(
-                    sinogram,
-                    offset + sample * LANES,
-                    image,
-                    ((y_index * size + i) * LANES,),
-                    (x - np.float32(i),),
-                )
+        for a in range(a_start, a_stop):
+            start = centres[a] + y * sines[a]
+            offset = a * samples * LANES
+            for x_index in range(first, last):
+                i, f = _sample(np.float32(x_index) - half, cosines[a], start)
+                _scatter_lanes(image, (y_index * size + x_index) * LANES, sinogram, offset + i * LANES, f)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -16,13 +16,15 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.angles import checked_angles
-from analysis.registration import Shift, find_shift
+from analysis.row_registration import RowShift, find_row_shift
 
 Method = Literal["moments", "opposite"]
 
+_FEWEST = 6
 _LEAST_RANGE = 60.0
 _LARGEST_MISSING = 6.0
 _PAIRS = 12
+_SAME_ANGLE = 1e-3
 
 
 class RotationAxisError(ValueError):
@@ -94,80 +96,71 @@ def find_axis(
 
 def _from_moments(profiles: NDArray[np.float64], degrees: NDArray[np.float64]) -> RotationAxis:
     """Sinusoid through the centres of mass of profiles (angle, column)."""
-    _require_range(degrees)
+    covered = float(np.ptp(degrees))
+    if len(degrees) < _FEWEST or covered < _LEAST_RANGE:
+        raise RotationAxisError(
+            f"{len(degrees)} angles over {covered:.1f} degrees; needed are {_FEWEST} over {_LEAST_RANGE:.0f}"
+        )
     columns = profiles.shape[1]
-    margin = max(3, columns // 24)
-    level = _background(profiles, margin)
-    clean = profiles - level
-    noise = _profile_noise(clean, margin)
-    mass = clean.sum(axis=1)
-    typical = float(np.median(mass))
-    scatter = noise * math.sqrt(columns)
-    if typical < 10 * scatter:
-        raise RotationAxisError(f"the object is too faint: mass {typical:.3g}, noise {scatter:.3g}")
-    _require_inside(clean, mass, noise, margin)
+    margin = max(2, columns // 64)
+    clean, noise = _without_background(profiles, margin)
     support = _support(clean, noise, margin)
     x = np.arange(columns) - 0.5 * (columns - 1)
     kept = np.where(support, clean, 0.0)
     mass = kept.sum(axis=1)
-    centres = kept @ x / mass
-    position, sigma, residual = _sinusoid(centres, degrees)
-    sway = float(np.std(centres))
-    quality = 1.0 - min(residual / max(sway, residual, 1e-12), 1.0) if sway > 3 * residual else 1.0 - min(residual, 1.0)
+    _require_constant(mass, noise, columns, margin)
+    position, sigma, scatter, sway = _sinusoid(kept @ x / mass, degrees)
+    quality = max(0.0, 1.0 - scatter / max(sway, 1.0))
     return RotationAxis(position + 0.5 * (columns - 1), sigma, "moments", quality)
 
 
-def _require_range(degrees: NDArray[np.float64]) -> None:
-    covered = float(np.ptp(degrees))
-    if len(degrees) < 6 or covered < _LEAST_RANGE:
-        raise RotationAxisError(
-            f"{len(degrees)} angles over {covered:.1f} degrees; needed are 6 over {_LEAST_RANGE:.0f} degrees"
-        )
+def _without_background(profiles: NDArray[np.float64], margin: int) -> tuple[NDArray[np.float64], float]:
+    """Profiles less the straight line through their two margins, and the noise of a profile's columns.
 
-
-def _background(profiles: NDArray[np.float64], margin: int) -> NDArray[np.float64]:
-    """Straight line through the two margins of each profile: what flat-field drift leaves beside the object."""
+    The line is what drifting flats leave. That it is small and the margins are flat is taken as the sign of an object inside the field.
+    """
     columns = profiles.shape[1]
-    left, right = profiles[:, :margin].mean(axis=1), profiles[:, -margin:].mean(axis=1)
+    left, right = profiles[:, :margin], profiles[:, -margin:]
     where = (np.arange(columns) - 0.5 * (margin - 1)) / (columns - margin)
-    return np.asarray(left[:, None] + (right - left)[:, None] * where)
-
-
-def _profile_noise(clean: NDArray[np.float64], margin: int) -> float:
-    edges = np.concatenate([np.diff(clean[:, :margin]), np.diff(clean[:, -margin:])], axis=1)
-    return float(np.sqrt(np.mean(edges**2) / 2.0))
-
-
-def _require_inside(clean: NDArray[np.float64], mass: NDArray[np.float64], noise: float, margin: int) -> None:
-    """The mass must be the same at every angle, and the margins empty: else part of the object is outside."""
-    typical = float(np.median(mass))
-    spread = float(np.median(np.abs(mass - typical))) * 1.4826
-    allowed = 0.03 * typical + 3.0 * noise * math.sqrt(clean.shape[1] + clean.shape[1] ** 2 / margin)
-    if spread > allowed:
+    level = left.mean(axis=1)[:, None] * (1.0 - where) + right.mean(axis=1)[:, None] * where
+    steps = np.concatenate([np.diff(left, axis=1), np.diff(right, axis=1)], axis=1)
+    noise = float(np.sqrt(np.mean(steps**2) / 2.0))
+    clean = profiles - level
+    height = float(np.max(np.abs(np.mean(clean, axis=0))))
+    highest = float(np.max(np.abs(level[:, [0, -1]])))
+    if highest > 0.05 * height + 5.0 * noise:
         raise RotationAxisError(
-            f"the object is not inside the field: its mass varies by {spread / typical:.1%} with the angle"
+            f"the object is not inside the field: at the margins the signal is {highest / max(height, 1e-300):.1%} of the largest"
         )
-    inner = 2 * margin
-    rise = max(
-        float(np.max(np.abs(np.mean(clean[:, margin:inner], axis=1)))),
-        float(np.max(np.abs(np.mean(clean[:, -inner:-margin], axis=1)))),
-    )
-    height = float(np.max(np.mean(clean, axis=0)))
-    if rise > 0.05 * height + 5.0 * noise:
-        raise RotationAxisError("the object is not inside the field: it reaches the margin")
+    return clean, noise
 
 
 def _support(clean: NDArray[np.float64], noise: float, margin: int) -> NDArray[np.bool_]:
     """Columns that the object ever covers: the others would only add noise to the moments."""
     largest = np.max(np.abs(clean), axis=0)
     covered = np.flatnonzero(largest > 5.0 * noise)
+    if covered.size == 0:
+        raise RotationAxisError("there is no object in the projections: nothing stands out of the noise")
     support = np.zeros(clean.shape[1], dtype=np.bool_)
     support[max(int(covered.min()) - margin, 0) : int(covered.max()) + margin + 1] = True
     return support
 
 
-def _sinusoid(centres: NDArray[np.float64], degrees: NDArray[np.float64]) -> tuple[float, float, float]:
-    """Constant of ``constant + x cos + y sin``, its sigma, and the scatter; outliers are given less weight."""
+def _require_constant(mass: NDArray[np.float64], noise: float, columns: int, margin: int) -> None:
+    """An object inside the field has the same mass at every angle."""
+    typical = float(np.median(mass))
+    scatter = noise * math.sqrt(columns + columns**2 / (2.0 * margin))
+    if typical < 10.0 * scatter / math.sqrt(len(mass)):
+        raise RotationAxisError(f"the object is too faint: mass {typical:.3g} with noise {scatter:.3g}")
+    spread = 1.4826 * float(np.median(np.abs(mass - typical)))
+    if spread > 0.03 * typical + 3.0 * scatter:
+        raise RotationAxisError(
+            f"the object is not inside the field: its mass varies by {spread / typical:.1%} with the angle"
+        )
+
+
+def _sinusoid(centres: NDArray[np.float64], degrees: NDArray[np.float64]) -> tuple[float, float, float, float]:
+    """Constant of ``constant + x cos + y sin``, its sigma, the scatter about it and the sway; outliers weigh less."""
     radians = np.deg2rad(degrees)
     design = np.stack([np.ones_like(radians), np.cos(radians), np.sin(radians)], axis=1)
     weight = np.ones_like(centres)
@@ -180,7 +173,8 @@ def _sinusoid(centres: NDArray[np.float64], degrees: NDArray[np.float64]) -> tup
     freedom = max(len(centres) - 3, 1)
     variance = float(np.sum(weight * residual**2)) / freedom
     covariance = variance * np.linalg.inv(design.T @ (design * weight[:, None]))
-    return float(solution[0]), math.sqrt(float(covariance[0, 0])), math.sqrt(variance)
+    sway = math.hypot(float(solution[1]), float(solution[2]))
+    return float(solution[0]), math.sqrt(float(covariance[0, 0])), math.sqrt(variance), sway
 
 
 def _from_opposite(stack: NDArray[np.generic], degrees: NDArray[np.float64]) -> RotationAxis:
@@ -224,34 +218,35 @@ def _opposite_pairs(degrees: NDArray[np.float64]) -> list[tuple[int, int, float]
 
 def _mirror_shift(
     stack: NDArray[np.generic], degrees: NDArray[np.float64], first: int, second: int, missing: float
-) -> Shift:
+) -> RowShift:
     """Shift of the mirrored view half a turn on against the other one: twice the axis' distance from the middle."""
-    mirrored = stack[first][:, ::-1]
-    shift = find_shift(mirrored, stack[second], max_sigma=1.0)
-    if abs(missing) < 1e-3 or not shift.trusted:
+    shift = find_row_shift(stack[first][:, ::-1], stack[second])
+    if abs(missing) < _SAME_ANGLE or not shift.trusted:
         return shift
     drifts = [_motion(stack, degrees, k, missing) for k in (first, second)]
-    usable = [
-        (sign * d.dx, d.sigma) for sign, d in zip((-1.0, 1.0), drifts, strict=True) if d is not None and d.trusted
-    ]
+    usable = [(sign * d.dx, d.sigma) for sign, d in zip((-1.0, 1.0), drifts, strict=True) if d is not None]
     if not usable:
-        return shift
+        reason = (
+            f"{missing:.1f} degrees to half a turn are missing, and no neighbouring view tells the motion over them"
+        )
+        return RowShift(shift.dx, shift.sigma, shift.quality, False, reason)
     drift = float(np.mean([value for value, _ in usable]))
-    sigma = math.hypot(shift.sigma, float(np.mean([s for _, s in usable])) / math.sqrt(len(usable)))
+    sigma = math.hypot(shift.sigma, math.hypot(*[s for _, s in usable]) / len(usable))
     if len(usable) == 2:
         sigma = math.hypot(sigma, 0.25 * abs(usable[0][0] - usable[1][0]))
-    return Shift(shift.dy, shift.dx + drift, sigma, shift.quality, True, "")
+    return RowShift(shift.dx + drift, sigma, shift.quality, True, "")
 
 
-def _motion(stack: NDArray[np.generic], degrees: NDArray[np.float64], index: int, missing: float) -> Shift | None:
+def _motion(stack: NDArray[np.generic], degrees: NDArray[np.float64], index: int, missing: float) -> RowShift | None:
     """How far the view `index` moves while the object turns by `missing` degrees, from its nearest neighbour."""
     step = np.abs(degrees - degrees[index])
-    step[index] = np.inf
-    step[step < 1e-3] = np.inf
+    step[step < _SAME_ANGLE] = np.inf
     neighbour = int(np.argmin(step))
     turned = float(degrees[neighbour] - degrees[index])
     if not abs(turned) <= 2 * _LARGEST_MISSING:
         return None
-    shift = find_shift(stack[index], stack[neighbour], max_sigma=1.0)
+    shift = find_row_shift(stack[index], stack[neighbour])
+    if not shift.trusted:
+        return None
     scale = missing / turned
-    return Shift(shift.dy, shift.dx * scale, shift.sigma * abs(scale), shift.quality, shift.trusted, shift.reason)
+    return RowShift(shift.dx * scale, shift.sigma * abs(scale), shift.quality, True, "")
