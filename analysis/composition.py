@@ -99,7 +99,7 @@ def composition(jumps: Mapping[str, ArrayLike], sigmas: Mapping[str, ArrayLike])
     --------
     >>> found = composition({"Mn": 0.05, "Ni": 0.0095}, {"Mn": 0.001, "Ni": 0.001})
     >>> found.elements, found.fraction.round(2)
-    (('Mn', 'Ni'), array([0.81, 0.19]))
+    (('Mn', 'Ni'), array([0.8, 0.2]))
     """
     elements = tuple(jumps)
     if not elements or set(elements) != set(sigmas):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Literal, cast
 
 import cc3d
 import edt
@@ -81,7 +81,7 @@ def particle_mask(
         raise MorphologyError(f"volume has no contrast: all voxels are {values.min()}")
     if smooth > 0:
         values = ndimage.gaussian_filter(values, smooth, truncate=3.0)
-    limit = float(threshold_otsu(values)) if threshold is None else threshold
+    limit = float(threshold_otsu(values)) if threshold is None else threshold  # type: ignore[no-untyped-call]
     found = values > limit
     if smallest > 1:
         found = cast(Mask, cc3d.dust(found, threshold=smallest, connectivity=26).astype(bool))
@@ -89,7 +89,7 @@ def particle_mask(
 
 
 def label_particles(
-    mask: ArrayLike, *, voxel_size: float = 1.0, smallest: float = 0.0, connectivity: int = 26
+    mask: ArrayLike, *, voxel_size: float = 1.0, smallest: float = 0.0, connectivity: Literal[6, 18, 26] = 26
 ) -> Particles:
     """Tell particles apart and measure them.
 
@@ -159,7 +159,6 @@ def depth(
     distance = edt.edt(
         np.ascontiguousarray(labels[box]), black_border=border_is_surface, parallel=available_threads(threads)
     )
-    # A particle that fills the volume has no surface in it: infinitely deep.
     np.subtract(distance, np.float32(0.5), out=distance, where=distance > 0)
     distance *= np.float32(voxel_size)
     result[box] = distance

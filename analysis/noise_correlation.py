@@ -1,0 +1,102 @@
+"""Correlation of noise between neighbouring voxels, and what it does to means over shells.
+
+Filtered back-projection correlates the noise of neighbours, so the mean of n voxels is less certain
+than sigma/√n, or, over regions far wider than the correlation, more certain, as the ramp filter
+takes noise out at low frequency.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis import shell_kernels as kernels
+from analysis.morphology import MorphologyError
+from analysis.shell_bins import lookup
+
+Array = NDArray[np.float64]
+
+__all__ = ["NoiseCorrelation", "noise_correlation", "shell_factors"]
+
+_CENTRES = 200_000  # voxels that the correlation is measured at
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NoiseCorrelation:
+    """Correlation of noise between neighbours.
+
+    Attributes
+    ----------
+    rho : ndarray, shape (2r + 1, 2r + 1, 2r + 1), axes (z, y, x)
+        Correlation coefficient by lag in voxels, 1 in the middle.
+    factor : float
+        Sum of all: variance of the mean over a wide region, relative to independent voxels.
+    sigma : float
+        Standard deviation of the noise.
+    """
+
+    rho: Array
+    factor: float
+    sigma: float
+
+
+def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 3, seed: int = 0) -> NoiseCorrelation:
+    """Measure how noise correlates between neighbouring voxels.
+
+    Parameters
+    ----------
+    noise : array_like, axes (z, y, x)
+        Noise alone: half the difference of the reconstructions from odd and even projections, or
+        the difference of two energies of one side of the edge. Real structure left in it makes the
+        result too cautious.
+    mask : array_like of bool, axes (z, y, x)
+        Where to look.
+    reach : int
+        Largest lag in voxels along each axis.
+    seed : int
+        Of the choice of at most 200 000 voxels that are looked at.
+    """
+    values = np.asarray(noise, dtype=np.float32)
+    inside = np.asarray(mask, dtype=bool)
+    if values.ndim != 3 or values.shape != inside.shape:
+        raise MorphologyError(f"noise {values.shape} and mask {inside.shape} must be volumes of one shape")
+    centres = _centres(inside & np.isfinite(values), seed)
+    if centres.shape[0] < 1000:
+        raise MorphologyError(f"{centres.shape[0]} voxels are too few to measure a correlation, 1000 are needed")
+    mean = float(values[inside].mean())
+    size = 2 * reach + 1
+    products, pairs = np.zeros((size,) * 3), np.zeros((size,) * 3)
+    kernels.lag_products(values - np.float32(mean), inside, centres, reach, products, pairs)
+    covariance = products / np.maximum(pairs, 1)
+    variance = float(covariance[reach, reach, reach])
+    rho = covariance / variance
+    rho = 0.5 * (rho + rho[::-1, ::-1, ::-1])
+    return NoiseCorrelation(rho, float(rho.sum()), float(np.sqrt(variance)))
+
+
+def shell_factors(correlation: NoiseCorrelation | float, depth: ArrayLike, borders: Array) -> Array:
+    """Variance of each shell's mean relative to independent voxels."""
+    if not isinstance(correlation, NoiseCorrelation):
+        if not correlation > 0:
+            raise ValueError(f"correlation {correlation} is not above 0")
+        return np.full(borders.size - 1, float(correlation))
+    d = np.asarray(depth, dtype=np.float32)
+    if d.ndim != 3:
+        raise MorphologyError(f"a measured correlation needs depth as a volume (z, y, x), not {d.shape}")
+    table, per_depth = lookup(borders)
+    total, count = np.zeros((2, borders.size - 1))
+    kernels.pair_factors(d, _centres(d > 0, 0), correlation.rho, borders, table, per_depth, total, count)
+    factor = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    # Estimated correlations may add up to next to nothing; noise never averages out like that over
+    # a few voxels.
+    return np.maximum(factor, 1e-2)
+
+
+def _centres(inside: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
+    """Positions of at most so many voxels, chosen at random."""
+    flat = np.flatnonzero(inside)
+    if flat.size > _CENTRES:
+        flat = np.random.default_rng(seed).choice(flat, _CENTRES, replace=False)
+    return np.stack(np.unravel_index(flat, inside.shape), axis=1).astype(np.int64)

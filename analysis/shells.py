@@ -1,0 +1,316 @@
+"""A quantity by depth below the surface: shell means with honest uncertainties, and stratification."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.stats import chi2 as chi2_distribution
+
+from analysis import shell_kernels as kernels
+from analysis.morphology import MorphologyError
+from analysis.noise_correlation import NoiseCorrelation, shell_factors
+from analysis.shell_bins import checked_edges, lookup
+from analysis.threads import available_threads, run_tasks
+
+Array = NDArray[np.float64]
+
+__all__ = [
+    "ShellProfile",
+    "Stratification",
+    "particle_profiles",
+    "shell_edges",
+    "shell_profile",
+    "stratification",
+]
+
+Weights = Literal["inverse variance", "equal"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShellProfile:
+    """A quantity by depth.
+
+    Attributes
+    ----------
+    edges : ndarray, shape (s + 1,)
+        Borders of the shells in µm below the surface.
+    depth : ndarray, shape (s,)
+        Mean depth of the voxels of each shell, µm.
+    mean, sigma : ndarray, shape (s,)
+        Weighted mean and the standard deviation of this mean from noise, neighbours' correlation
+        included. NaN in empty shells.
+    std : ndarray, shape (s,)
+        Scatter of the voxels: noise and real differences together.
+    expected : ndarray, shape (s,)
+        The scatter that noise alone makes; NaN without sigmas. What ``std`` has beyond it is real.
+    count : ndarray of int, shape (s,)
+        Voxels used.
+    independent : ndarray, shape (s,)
+        Number of independent voxels that the mean is as good as.
+    systematic : ndarray, shape (s,)
+        Uncertainty common to the voxels of a shell (of a calibration), 0 when none was given.
+    """
+
+    edges: Array
+    depth: Array
+    mean: Array
+    sigma: Array
+    std: Array
+    expected: Array
+    count: NDArray[np.int64]
+    independent: Array
+    systematic: Array
+
+    @property
+    def total(self) -> Array:
+        """Standard deviation of the mean, noise and systematic together."""
+        return np.hypot(self.sigma, self.systematic)
+
+
+@dataclass(frozen=True, slots=True)
+class Stratification:
+    """How a profile changes with depth.
+
+    Attributes
+    ----------
+    slope, slope_sigma : float
+        Of the weighted straight line, per µm.
+    significance : float
+        ``slope / slope_sigma``; its sign is that of the change with depth.
+    chi2, freedom : float, int
+        Of the profile about its weighted mean.
+    p_value : float
+        Probability that a flat profile scatters as much.
+    contrast, contrast_sigma : float
+        Innermost less outermost shell.
+    """
+
+    slope: float
+    slope_sigma: float
+    significance: float
+    chi2: float
+    freedom: int
+    p_value: float
+    contrast: float
+    contrast_sigma: float
+
+
+def shell_edges(depth: ArrayLike, count: int, *, equal: Literal["thickness", "volume"] = "thickness") -> Array:
+    """Borders of ``count`` shells from the surface to the deepest voxel, of equal thickness or
+    equal volume.
+
+    Examples
+    --------
+    >>> shell_edges([0.0, 0.5, 1.5, 4.0], 2)
+    array([0., 2., 4.])
+    """
+    d = np.asarray(depth)
+    inside = d[d > 0]
+    if not inside.size:
+        raise MorphologyError("no voxel lies below a surface")
+    if count < 1:
+        raise MorphologyError(f"{count} shells asked for, at least 1 is needed")
+    deepest = float(inside.max())
+    if not np.isfinite(deepest):
+        raise MorphologyError("depth is infinite: the particle has no surface in the volume")
+    if equal == "thickness":
+        return np.linspace(0.0, deepest, count + 1)
+    edges = np.asarray(np.quantile(inside, np.linspace(0.0, 1.0, count + 1)), dtype=np.float64)
+    edges[0] = 0.0
+    if np.any(np.diff(edges) <= 0):
+        raise MorphologyError(f"{count} shells of equal volume are thinner than a voxel: {edges}")
+    return edges
+
+
+def shell_profile(
+    values: ArrayLike,
+    sigma: ArrayLike | None,
+    depth: ArrayLike,
+    edges: ArrayLike,
+    *,
+    weights: Weights = "inverse variance",
+    correlation: NoiseCorrelation | float = 1.0,
+    systematic: ArrayLike | None = None,
+    threads: int | None = None,
+) -> ShellProfile:
+    """Average a quantity in shells of depth.
+
+    Parameters
+    ----------
+    values : array_like
+        Any quantity per voxel, a volume (z, y, x) or a vector; NaN is left out.
+    sigma : array_like or None
+        Standard deviations of the same shape. Without, the uncertainty follows from the scatter.
+    depth : array_like
+        µm below the surface, of the same shape (``morphology.depth``); voxels at 0 are outside.
+    edges : array_like, shape (s + 1,)
+        Borders of the shells in µm, increasing.
+    weights : {"inverse variance", "equal"}
+        Without sigmas always equal.
+    correlation : NoiseCorrelation or float
+        Of neighbours' noise. Measured, it is applied to the shape of each shell, for which depth
+        must be a volume; a number is the variance of the mean relative to independent voxels.
+    systematic : array_like, optional
+        Uncertainty of each voxel that does not average out; its mean is reported.
+    threads : int, optional
+        All processors when not given.
+
+    Raises
+    ------
+    MorphologyError
+        When shapes or edges do not fit.
+    """
+    one = np.zeros(0, np.uint32)
+    sums, offset, borders = _sums(values, sigma, depth, edges, one, 1, weights, threads)
+    factor = shell_factors(correlation, depth, borders)
+    common = _systematic(systematic, values, sigma, depth, borders, weights, threads)
+    return _profile(sums[0], offset, borders, sigma is not None, factor, common)
+
+
+def particle_profiles(
+    values: ArrayLike,
+    sigma: ArrayLike | None,
+    depth: ArrayLike,
+    edges: ArrayLike,
+    labels: ArrayLike,
+    *,
+    weights: Weights = "inverse variance",
+    correlation: NoiseCorrelation | float = 1.0,
+    threads: int | None = None,
+) -> tuple[ShellProfile, ...]:
+    """Average as ``shell_profile`` does, for each particle (label 1, 2, ...) of ``labels`` by itself."""
+    which = np.ascontiguousarray(labels).ravel()
+    if which.size != np.size(values):
+        raise MorphologyError(f"labels {np.shape(labels)} and values {np.shape(values)} must have one shape")
+    count = int(which.max(initial=0))
+    if count < 1:
+        raise MorphologyError("labels hold no particle")
+    sums, offset, borders = _sums(values, sigma, depth, edges, which, count, weights, threads)
+    factor = shell_factors(correlation, depth, borders)
+    none = np.zeros(borders.size - 1)
+    return tuple(_profile(own, offset, borders, sigma is not None, factor, none) for own in sums)
+
+
+def stratification(profile: ShellProfile) -> Stratification:
+    """Test whether a profile changes with depth, by noise alone (what is systematic shifts all
+    shells together).
+
+    Raises
+    ------
+    MorphologyError
+        When fewer than two shells have a mean and an uncertainty.
+    """
+    use = np.isfinite(profile.mean) & (profile.sigma > 0)
+    if use.sum() < 2:
+        raise MorphologyError(f"{use.sum()} shells have a mean with an uncertainty, two are needed")
+    d, y, w = profile.depth[use], profile.mean[use], profile.sigma[use] ** -2.0
+    mean = float(w @ y / w.sum())
+    centre = float(w @ d / w.sum())
+    spread = float(w @ (d - centre) ** 2)
+    if spread == 0:
+        raise MorphologyError("all shells have one depth")
+    slope = float(w @ ((d - centre) * (y - mean))) / spread
+    slope_sigma = spread**-0.5
+    chi2 = float(w @ (y - mean) ** 2)
+    freedom = int(use.sum()) - 1
+    return Stratification(
+        slope=slope,
+        slope_sigma=slope_sigma,
+        significance=slope / slope_sigma,
+        chi2=chi2,
+        freedom=freedom,
+        p_value=float(chi2_distribution.sf(chi2, freedom)),
+        contrast=float(y[-1] - y[0]),
+        contrast_sigma=float(np.sqrt(1 / w[-1] + 1 / w[0])),
+    )
+
+
+def _sums(
+    values: ArrayLike,
+    sigma: ArrayLike | None,
+    depth: ArrayLike,
+    edges: ArrayLike,
+    labels: NDArray[np.integer],
+    particles: int,
+    weights: str,
+    threads: int | None,
+) -> tuple[Array, float, Array]:
+    """Sums [particles, shells, columns], what was subtracted from the values, borders."""
+    borders = checked_edges(edges)
+    v, d = np.asarray(values), np.asarray(depth)
+    if v.shape != d.shape:
+        raise MorphologyError(f"values {v.shape} and depth {d.shape} must have one shape")
+    if weights not in ("inverse variance", "equal"):
+        raise ValueError(f"weights {weights!r} are neither 'inverse variance' nor 'equal'")
+    noise = np.zeros(0, np.float32)
+    if sigma is not None:
+        noise = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, dtype=np.float32), v.shape)).ravel()
+    v, d = np.ascontiguousarray(v).ravel(), np.ascontiguousarray(d).ravel()
+    some = slice(None, None, max(v.size // 4096, 1))
+    finite = v[some][np.isfinite(v[some]) & (d[some] > 0)]
+    offset = float(np.median(finite)) if finite.size else 0.0
+    table, per_depth = lookup(borders)
+    workers = available_threads(threads)
+    bounds = np.linspace(0, v.size, workers + 1).astype(int)
+    parts = np.zeros((workers, particles * (borders.size - 1), kernels.COLUMNS))
+
+    def run(i: int) -> None:
+        at = (int(bounds[i]), int(bounds[i + 1]), borders, table, per_depth, v.dtype.type(offset))
+        if noise.size == 0 and labels.size == 0:
+            kernels.plain_sums(d, v, *at, parts[i])
+        else:
+            kernels.weighted_sums(d, v, noise, labels, *at, weights == "inverse variance", parts[i])
+
+    run_tasks(run, range(workers), workers)
+    sums = parts.sum(axis=0)
+    if noise.size == 0:
+        sums[:, kernels.WEIGHT] = sums[:, kernels.COUNT]
+    return sums.reshape(particles, borders.size - 1, kernels.COLUMNS), float(v.dtype.type(offset)), borders
+
+
+def _profile(
+    sums: Array, offset: float, borders: Array, has_sigma: bool, factor: Array, systematic: Array
+) -> ShellProfile:
+    count = sums[:, kernels.COUNT]
+    weight = np.where(count > 0, sums[:, kernels.WEIGHT], np.nan)
+    mean = sums[:, kernels.VALUE] / weight
+    n = np.where(count > 1, count, np.nan)
+    variance = np.maximum(sums[:, kernels.SQUARE] / weight - mean**2, 0) * n / (n - 1)
+    if has_sigma:
+        noise = sums[:, kernels.VARIANCE] / weight**2
+        expected = np.sqrt(noise * count)
+    else:
+        noise = variance / n
+        expected = np.full(count.shape, np.nan)
+    sigma = np.sqrt(noise * factor)
+    return ShellProfile(
+        edges=borders,
+        depth=sums[:, kernels.DEPTH] / weight,
+        mean=mean + offset,
+        sigma=sigma,
+        std=np.sqrt(variance),
+        expected=expected,
+        count=count.astype(np.int64),
+        independent=count / factor,
+        systematic=systematic,
+    )
+
+
+def _systematic(
+    systematic: ArrayLike | None,
+    values: ArrayLike,
+    sigma: ArrayLike | None,
+    depth: ArrayLike,
+    borders: Array,
+    weights: str,
+    threads: int | None,
+) -> Array:
+    if systematic is None:
+        return np.zeros(borders.size - 1)
+    s = np.where(np.isfinite(np.asarray(values)), np.asarray(systematic), np.nan)
+    sums, offset, _ = _sums(s, sigma, depth, borders, np.zeros(0, np.uint32), 1, weights, threads)
+    weight = np.where(sums[0, :, kernels.COUNT] > 0, sums[0, :, kernels.WEIGHT], np.nan)
+    return np.asarray(sums[0, :, kernels.VALUE] / weight + offset)
