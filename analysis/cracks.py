@@ -180,7 +180,7 @@ def segment_cracks(
     total = int(np.count_nonzero(shell))
     pieces, _ = cc3d.connected_components(found[0], connectivity=26, return_N=True)
     sizes = np.bincount(pieces.ravel())[1:]
-    borders = np.linspace(0, below.max(), 9) if edges is None else checked_edges(edges)
+    borders = np.linspace(0.0, float(below.max()), 9) if edges is None else checked_edges(edges)
     return Cracks(
         mask=found[0],
         envelope=shell,
@@ -188,7 +188,7 @@ def segment_cracks(
         fraction=counts[0] / total,
         fraction_sigma=(counts[2] - counts[1]) / 2 / total,
         threshold=limit,
-        volume=np.sort(sizes)[::-1] * voxel_size**3,
+        volume=np.asarray(np.sort(sizes)[::-1] * voxel_size**3, dtype=np.float64),
         profile=_profile(found, shell, below, borders),
     )
 

@@ -7,6 +7,7 @@ from typing import Literal, cast
 
 import cc3d
 import edt
+import numba
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
@@ -129,9 +130,10 @@ def depth(
 ) -> Volume32:
     """Distance of each voxel's centre below the surface of its particle.
 
-    The exact Euclidean distance to the nearest voxel outside, less the half voxel from that voxel's
-    centre to the surface; so the outermost layer lies half a voxel deep. Give the envelope of a
-    cracked particle (``cracks``) when the walls of cracks should not count as surface.
+    The exact Euclidean distance to the centre of the nearest voxel outside, less what that centre lies
+    beyond the surface: 0.43/√distance voxels on average over directions (from 0.5 in the outermost
+    layer to nothing in the middle; measured on spheres and planes), to 0.05 voxel in the mean. Give
+    the envelope of a cracked particle (``cracks``) when the walls of cracks should not count as surface.
 
     Parameters
     ----------
@@ -159,10 +161,18 @@ def depth(
     distance = edt.edt(
         np.ascontiguousarray(labels[box]), black_border=border_is_surface, parallel=available_threads(threads)
     )
-    np.subtract(distance, np.float32(0.5), out=distance, where=distance > 0)
-    distance *= np.float32(voxel_size)
+    _below_surface(distance.reshape(-1), np.float32(voxel_size))
     result[box] = distance
     return result
+
+
+@numba.njit(cache=True, nogil=True)
+def _below_surface(distance: Volume32, voxel_size: float) -> None:
+    """Turn distances to the nearest voxel outside (voxels) into depths (length), in place."""
+    for i in range(distance.size):
+        d = distance[i]
+        if d > 0:
+            distance[i] = (d - min(np.float32(0.5), np.float32(0.43) / np.sqrt(d))) * voxel_size
 
 
 def bounding_box(mask: NDArray[np.generic], *, margin: int = 1) -> tuple[slice, slice, slice]:
