@@ -24,7 +24,7 @@ class SimulatedBeamline:
     """
 
     def __init__(self, file: Path, truth: Path, *, log: Path, speed: float | None = None) -> None:
-        self.truth, self.port = truth, free_port_pair()
+        self._file, self.truth, self.port = file, truth, free_port_pair()
         truth.mkdir(parents=True, exist_ok=True)
         arguments = ["-m", "sim.ioc", "--config", str(file), "--port", str(self.port)]
         arguments += ["--repeater-port", str(self.port + 1), "--truth", str(truth)]
@@ -40,3 +40,15 @@ class SimulatedBeamline:
     def wait_until_ready(self, *, timeout: float = 60.0) -> None:
         """Wait until clients can connect."""
         self.service.wait_for("READY", timeout=timeout)
+
+    def write_standards(self, folder: Path) -> list[tuple[Path, float]]:
+        """The reference compounds as this beamline measures them, one XDI file each, with their valence."""
+        from sim.absorption import write_standards
+        from sim.optics import SILICON_111_BANDWIDTH
+        from sim.simulation import Simulation
+
+        simulation = Simulation.from_toml(self._file)
+        references = simulation.load_references()
+        resolution = SILICON_111_BANDWIDTH if simulation.effects.bandwidth else 0.0
+        paths = write_standards(folder, simulation.element, references, resolution=resolution)
+        return list(zip(paths, sorted(reference.valence for reference in references), strict=True))

@@ -64,6 +64,7 @@ class Detector(Device):
     cam = Cpt(Camera, "cam1:")
     writer = Cpt(Hdf5Writer, "HDF1:")
     pixel_size = Cpt(EpicsSignalRO, "PixelSize", kind="normal", auto_monitor=True)  # nm at the sample
+    photons_per_count = Cpt(EpicsSignalRO, "PhotonsPerCount", kind="config", auto_monitor=True)
     exposure = Cpt(Signal, value=0.0, kind="normal")  # s per frame
     frames = Cpt(Signal, value=0, kind="omitted")  # frames in the block
 

@@ -34,6 +34,8 @@ class FrameBlock:
         Seconds per frame.
     time : float
         POSIX time at which the block was complete.
+    readings : dict
+        Every other number of the event, e.g. ring current and cell voltage.
     """
 
     frames: tuple[Path, str]
@@ -41,6 +43,7 @@ class FrameBlock:
     shape: tuple[int, int, int]
     exposure: float
     time: float
+    readings: dict[str, Any] = field(default_factory=dict)
 
     def read(self) -> NDArray[Any]:
         """The frames; raises `BlockError` when the file does not hold what the documents say."""
@@ -72,8 +75,8 @@ class Tomogram:
     projections, flat, dark : FrameBlock
     run_uid : str
         Run that holds it.
-    readings : dict
-        Every other number of the event, e.g. ring current and cell voltage.
+    photons_per_count : float
+        Detected photons per count of the camera; 1 when the documents do not say.
     """
 
     planned: float
@@ -83,7 +86,7 @@ class Tomogram:
     flat: FrameBlock
     dark: FrameBlock
     run_uid: str
-    readings: dict[str, Any] = field(default_factory=dict)
+    photons_per_count: float = 1.0
 
 
 class SeriesReader:
@@ -171,6 +174,7 @@ class _Run:
             shape=(int(frames), int(rows), int(columns)),
             exposure=float(doc["data"][f"{self.detector}_exposure"]),
             time=float(doc["time"]),
+            readings=dict(doc["data"]),
         )
 
     def _tomogram(self, planned: float, block: FrameBlock, doc: dict[str, Any]) -> Tomogram:
@@ -179,7 +183,6 @@ class _Run:
             missing = "flat" if flat is None else "dark"
             raise BlockError(f"run {self.uid}: the tomogram at {planned} eV has no {missing}")
         pixel_key = f"{self.detector}_pixel_size"
-        used = {self.energy_key, f"{self.energy_key}_setpoint", pixel_key}
         return Tomogram(
             planned=planned,
             energy=float(doc["data"][self.energy_key]),
@@ -188,8 +191,13 @@ class _Run:
             flat=flat,
             dark=self.dark,
             run_uid=self.uid,
-            readings={key: value for key, value in doc["data"].items() if key not in used},
+            photons_per_count=self._photons_per_count(doc),
         )
+
+    def _photons_per_count(self, doc: dict[str, Any]) -> float:
+        configuration = self.descriptors[doc["descriptor"]]["configuration"]
+        data = configuration.get(self.detector, {}).get("data", {})
+        return float(data.get(f"{self.detector}_photons_per_count", 1.0))
 
 
 def _location(resource: dict[str, Any]) -> tuple[Path, str]:
