@@ -43,6 +43,7 @@ MOTORS: dict[str, dict[str, Any]] = {
     },
     "cond:z": {"velocity": 1.0, "limits": (-50.0, 50.0)},
 }  # fmt: skip
+PHYSICS, READY_MADE = 0, 1
 
 
 class Microscope:
@@ -54,6 +55,8 @@ class Microscope:
         self.shape = simulation.shape
         self._simulation, self._parts, self._instrument = simulation, parts, instrument
         self._jitter = np.random.default_rng([simulation.seed, 3])
+        self._ready_made: list[Image] = []
+        self._taken = 0
 
     def true_energy(self, moment: float) -> float:
         """Return the energy (eV) of the light at a beamline time, which the read-back need not show."""
@@ -82,7 +85,17 @@ class Microscope:
         )
         read = (place["sample:rot"], self._parts.energy.value, current, float(shutter))
         attributes = dict(zip(self.attributes, map(float, read), strict=True))
+        if self._parts.frames.value == READY_MADE:
+            return attributes, lambda: self._prepared(state)
         return attributes, lambda: self._instrument.image(state)
+
+    def _prepared(self, state: State) -> Image:
+        """Return one of eight images made beforehand, for tests of throughput."""
+        wanted = tuple(n // b for n, b in zip(self.shape, state.binning, strict=True))
+        if not self._ready_made or self._ready_made[0].shape != wanted:
+            self._ready_made = [self._instrument.image(state) for _ in range(8)]
+        self._taken += 1
+        return self._ready_made[self._taken % 8]
 
 
 @dataclass(frozen=True)
@@ -94,6 +107,7 @@ class Parts:
     shutter: Shutter
     ring: Ring
     effects: Effects
+    frames: Record
 
 
 @dataclass(frozen=True)
@@ -172,7 +186,8 @@ def build(simulation: Simulation) -> Beamline:
     ring = Ring(bank, prefix + "ring:", clock, decays=lambda: effects.ring_decay)
     shutter = Shutter(bank, prefix + "shutter:", clock)
     energy = _add_optics(bank, prefix, motors["mono:bragg"], lens, instrument, effects)
-    parts = Parts(motors, energy, shutter, ring, effects)
+    frames = bank.add(prefix + "sim:Frames", PHYSICS, enums=("Physics", "Ready made"))
+    parts = Parts(motors, energy, shutter, ring, effects, frames)
     scene = Microscope(simulation, parts, instrument)
     camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
     bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)

@@ -95,7 +95,7 @@ class Ring:
     async def _run(self) -> None:
         while True:
             await self.refresh()
-            await self._clock.sleep(1.0)
+            await self._clock.pause(1.0)
 
 
 class FluxMonitor:
@@ -115,4 +115,4 @@ class FluxMonitor:
     async def _run(self) -> None:
         while True:
             await self.refresh()
-            await self._clock.sleep(1.0)
+            await self._clock.pause(1.0)

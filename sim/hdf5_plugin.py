@@ -61,7 +61,8 @@ class FrameFile:
         self._data = self._file.create_dataset(DATASET, dtype="uint16", **grows)
         names = ("NDArrayUniqueId", "NDArrayTimeStamp", *attributes)
         self._attributes = {name: self._column(name) for name in names}
-        self._file.swmr_mode = swmr
+        if swmr:
+            self._file.swmr_mode = True
 
     def _column(self, name: str) -> Any:
         dtype = "int32" if name == "NDArrayUniqueId" else "float64"

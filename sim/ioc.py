@@ -17,7 +17,8 @@ from pathlib import Path
 def environment(port: int, repeater_port: int) -> dict[str, str]:
     """Return the environment of an IOC process on loopback; one port per IOC.
 
-    The last two settings keep caproto from holding back events for up to 1 s (10 ms more per move otherwise).
+    The two caproto settings keep it from holding back events for up to 1 s (10 ms more per move otherwise). The
+    matrices of the simulation are too small to be worth several threads, which would take turns with the server.
     """
     return {
         "EPICS_CAS_INTF_ADDR_LIST": "127.0.0.1",
@@ -29,6 +30,8 @@ def environment(port: int, repeater_port: int) -> dict[str, str]:
         "EPICS_CAS_AUTO_BEACON_ADDR_LIST": "NO",
         "CAPROTO_SERVER_HIGH_LOAD_TIMEOUT_SEC": "0.001",
         "CAPROTO_SERVER_MAX_LATENCY_SEC": "0.01",
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
     }
 
 
@@ -86,6 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         line.error(f"{len(options.prefix)} prefixes for {len(options.config)} configurations")
     os.environ.update(environment(options.port, options.repeater_port or options.port + 1))
     logging.getLogger("caproto").setLevel(logging.CRITICAL)  # it logs a traceback per beacon without a repeater
+    sys.setswitchinterval(5e-4)  # the server shall not wait 5 ms for the thread that makes images
     try:
         asyncio.run(run(options.config, options.prefix, speed=options.speed, truth=options.truth))
     except (ValueError, OSError) as error:
