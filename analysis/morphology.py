@@ -161,7 +161,7 @@ def depth(
     distance = edt.edt(
         np.ascontiguousarray(labels[box]), black_border=border_is_surface, parallel=available_threads(threads)
     )
-    _below_surface(distance.reshape(-1), np.float32(voxel_size))
+    _below_surface(distance.reshape(-1), float(voxel_size))
     result[box] = distance
     return result
 
