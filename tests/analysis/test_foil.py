@@ -1,0 +1,70 @@
+"""A foil's position is found between the grid points, its drift to thousandths of an eV."""
+
+import numpy as np
+import pytest
+
+from analysis.energy_scale import FOIL_ENERGIES, ScaleError
+from analysis.foil import foil_drift, foil_position, foil_shift
+from analysis.spectrum_files import read_spectrum
+
+GRID = np.arange(8290.0, 8380.0, 0.4)
+
+
+def foil(energy, at):
+    """Symmetric about its steepest point, with a later, flatter rise as nickel has."""
+    edge = 0.5 * np.tanh((energy - at) / 1.7) + 0.4 * np.tanh((energy - at - 14) / 5)
+    return 0.8 + edge + 1e-4 * (energy - at)
+
+
+@pytest.mark.parametrize("offset", [0.0, 0.1, 0.2, 0.31])
+def test_steepest_point_is_found_between_grid_points(offset):
+    found = foil_position(GRID, foil(GRID, 8333.0 + offset), near=8333.0)
+    # The later rise tilts the slope by less than 0.01 eV.
+    assert found.energy == pytest.approx(8333.0 + offset, abs=0.015)
+
+
+def test_shift_leads_to_the_foil_scale():
+    shift = foil_shift(GRID, foil(GRID, 8331.2), element="Ni")
+    assert shift.shift == pytest.approx(1.8, abs=0.02)
+
+
+def test_uncertainty_covers_the_noise():
+    rng = np.random.default_rng(3)
+    found = [foil_position(GRID, foil(GRID, 8333.07) + rng.normal(0, 2e-3, GRID.size), near=8333) for _ in range(60)]
+    pull = np.array([(f.energy - 8333.07) / f.sigma for f in found])
+    # The window's part makes single uncertainties generous, never small.
+    assert 0.4 < np.std(pull) < 1.3
+
+
+def test_drift_is_followed_to_milli_electronvolts():
+    rng = np.random.default_rng(5)
+    hours = np.arange(24.0)
+    axis_error = 0.02 * hours + rng.normal(0, 0.02, 24)
+    foils = [foil(GRID, 8333 + d) + rng.normal(0, 1e-3, GRID.size) for d in axis_error]
+    drift = foil_drift(GRID, foils, element="Ni", times=3600 * hours)
+    found = -(drift.shift - drift.shift.mean())
+    pull = (found - axis_error + axis_error.mean()) / drift.sigma
+    assert np.std(pull) == pytest.approx(1.0, abs=0.35)  # 24 values: 0.15 standard error
+    assert drift.rate == pytest.approx(0.02, abs=4 * drift.rate_sigma)
+    assert drift.sigma.max() < 0.01
+
+
+def test_a_dead_foil_channel_is_left_out():
+    foils = np.stack([foil(GRID, 8333.0)] * 3)
+    foils[1] = np.nan
+    shift = foil_drift(GRID, foils, element="Ni").shift
+    assert np.isnan(shift).tolist() == [False, True, False]
+
+
+def test_no_edge_no_position():
+    with pytest.raises(ScaleError, match=r"within 6\.0 eV of 8333"):
+        foil_position(GRID - 60, foil(GRID, 8333), near=8333.0)
+    with pytest.raises(ScaleError):
+        foil_position(GRID, -foil(GRID, 8333), near=8333.0)
+
+
+@pytest.mark.parametrize(("element", "known"), [("Mn", 6539.1), ("Co", 7709.2), ("Ni", 8333.2)])
+def test_measured_foils(measured_data, element, known):
+    spectrum = read_spectrum(measured_data / "xas_references" / f"{element}_foil_{element}_K.dat")
+    found = foil_position(spectrum.energy, spectrum.mu, near=FOIL_ENERGIES[element])
+    assert found.energy == pytest.approx(known, abs=0.12)  # the window alone moves it by 0.1 eV

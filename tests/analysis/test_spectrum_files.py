@@ -1,0 +1,107 @@
+"""Spectra are read from any source into eV and absorption, or refused by file, line and value."""
+
+import numpy as np
+import pytest
+
+from analysis.energy_scale import FOIL_SCALES
+from analysis.spectra import Spectrum
+from analysis.spectrum_files import read_columns, read_energies, read_spectrum, read_xdi, write_xdi
+from analysis.text_tables import FileFormatError
+
+ENERGY = np.arange(8300.0, 8400.0, 2.0)
+MU = 0.5 + np.arctan(ENERGY - 8340) / np.pi
+
+
+def written(path, *columns, header="", form="%.6f"):
+    np.savetxt(path, np.column_stack(columns), header=header, fmt=form)
+    return path
+
+
+def test_columns_in_kev_become_ev(tmp_path):
+    read = read_spectrum(written(tmp_path / "nio.txt", ENERGY / 1000, MU))
+    np.testing.assert_allclose(read.energy, ENERGY, atol=1e-3)  # six decimals of a keV
+    assert read.name == "nio"
+
+
+def test_columns_are_chosen_by_name(tmp_path):
+    path = written(tmp_path / "a.dat", MU * 0, ENERGY, MU, header="clock energy CoO")
+    np.testing.assert_allclose(read_columns(path, energy="energy", mu="CoO").mu, MU, atol=1e-6)
+    with pytest.raises(FileFormatError, match=r"no column 'NiO' among \['clock', 'energy', 'CoO'\]"):
+        read_columns(path, energy="energy", mu="NiO")
+
+
+def test_intensities_become_absorption(tmp_path):
+    path = written(tmp_path / "a.dat", ENERGY, 1e5 + 0 * MU, 1e5 * np.exp(-MU))
+    np.testing.assert_allclose(read_columns(path, i0=1, transmitted=2).mu, MU, atol=1e-9)
+
+
+def test_dark_ion_chamber_is_named(tmp_path):
+    transmitted = 1e5 * np.exp(-MU)
+    transmitted[3] = 0
+    path = written(tmp_path / "a.dat", ENERGY, 1e5 + 0 * MU, transmitted)
+    with pytest.raises(FileFormatError, match=r"line 4: no logarithm of transmitted / i0 = 0\.0"):
+        read_columns(path, i0=1, transmitted=2)
+
+
+@pytest.mark.parametrize(
+    ("at", "value", "message"),
+    [
+        (5, 8308.0, r"line 6: energy 8308\.0000 eV repeats"),
+        (5, 8301.0, r"line 6: energy 8301\.0000 eV is below"),
+        (5, np.nan, r"line 6: energy nan is not finite"),
+    ],
+)
+def test_energies_that_do_not_increase_are_named(tmp_path, at, value, message):
+    energy = ENERGY.copy()
+    energy[at] = value
+    with pytest.raises(FileFormatError, match=message):
+        read_spectrum(written(tmp_path / "a.dat", energy, MU))
+
+
+def test_nan_absorption_is_named(tmp_path):
+    mu = MU.copy()
+    mu[7] = np.inf
+    with pytest.raises(FileFormatError, match=r"line 8: absorption inf is not finite"):
+        read_spectrum(written(tmp_path / "a.dat", ENERGY, mu))
+
+
+def test_a_few_points_are_no_spectrum(tmp_path):
+    with pytest.raises(FileFormatError, match="3 points, a spectrum needs 10"):
+        read_spectrum(written(tmp_path / "a.dat", ENERGY[:3], MU[:3]))
+
+
+def test_xdi_round_trip(tmp_path):
+    path = tmp_path / "nio.xdi"
+    given = Spectrum(ENERGY, MU, sigma=0.01 * MU, name="NiO", element="Ni", edge="K", scale=FOIL_SCALES["Ni"])
+    write_xdi(path, given, extra={"Facility.name": "simulation"})
+    read = read_spectrum(path)
+    np.testing.assert_allclose(read.mu, MU, rtol=1e-8)  # nine digits are written
+    assert (read.name, read.element, read.edge) == ("NiO", "Ni", "K")
+    with pytest.raises(FileExistsError):
+        write_xdi(path, given)
+
+
+def test_xdi_angles_become_energies(tmp_path):
+    angle = np.degrees(np.arcsin(12398.4198 / (2 * 3.1356 * ENERGY)))
+    header = "XDI/1.0\nColumn.1: angle degrees\nColumn.2: mutrans\nMono.d_spacing: 3.1356\n///"
+    rising = written(tmp_path / "b.xdi", angle, MU, header=header, form="%.9f")
+    np.testing.assert_allclose(read_xdi(rising).energy, ENERGY, atol=1e-3)
+
+
+def test_xdi_without_the_signal_says_what_it_has(tmp_path):
+    path = written(tmp_path / "a.xdi", ENERGY, MU, header="XDI/1.0\nColumn.1: energy eV\nColumn.2: i0\n///")
+    with pytest.raises(FileFormatError, match=r"no columns for transmission or fluorescence, only \['energy', 'i0'\]"):
+        read_xdi(path)
+
+
+def test_energy_lists_keep_their_order(tmp_path):
+    path = written(tmp_path / "list.txt", [8.5, 8.2, 8.34])
+    assert read_energies(path).tolist() == [8500.0, 8200.0, 8340.0]
+
+
+def test_every_measured_reference_is_read(measured_data):
+    folder = measured_data / "xas_references"
+    spectra = [read_spectrum(path) for path in sorted(folder.glob("*")) if path.suffix in {".xdi", ".dat"}]
+    assert len(spectra) == 13
+    assert all(6000 < spectrum.energy[0] < spectrum.energy[-1] < 10000 for spectrum in spectra)
+    assert len(read_energies(folder / "fxi_Ni_energy_list_keV.txt")) == 101
