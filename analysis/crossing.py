@@ -12,58 +12,80 @@ Array = NDArray[Any]
 
 # NaN must survive: no "nnan" and "ninf" here, they mark voxels that were not measured.
 FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
-TILE = 128
+RUN = 512  # voxels projected together: runs long enough for the memory to keep up
+TILE = 128  # voxels read together: their heights stay in the nearest cache
+CLOSE = np.float32(1e-4)  # of an interval: Newton's last step, after which the error is its square
 
 OK, NO_JUMP, NO_CROSSING, OUT_OF_RANGE, TOO_NOISY, NOT_MEASURED = 0, 1, 2, 3, 4, 5
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def accumulate(
-    spectra: Array, start: int, count: int, weights: Array, inverse_sigma: Array, sums: Array, squares: Array
-) -> None:
-    """Add ``weights @ y`` and ``|y / sigma|^2`` of voxels start..start+count to `sums` [k, TILE], `squares`."""
-    energies = spectra.shape[0]
-    rank = weights.shape[0]
-    four = energies - energies % 4
-    for e in range(0, four, 4):
-        a, b = spectra[e, start : start + count], spectra[e + 1, start : start + count]
-        c, d = spectra[e + 2, start : start + count], spectra[e + 3, start : start + count]
-        s0, s1, s2, s3 = inverse_sigma[e], inverse_sigma[e + 1], inverse_sigma[e + 2], inverse_sigma[e + 3]
+def three_rows(rows: Array, source: Array, start: int, count: int, out: Array, i: int) -> None:
+    """Add rows i, i + 1, i + 2 of the product in `multiply`."""
+    n = rows.shape[1]
+    x, y, z = out[i], out[i + 1], out[i + 2]
+    for j in range(0, n - n % 4, 4):
+        a, b = source[j, start : start + count], source[j + 1, start : start + count]
+        c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
+        x0, x1, x2, x3 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
+        y0, y1, y2, y3 = rows[i + 1, j], rows[i + 1, j + 1], rows[i + 1, j + 2], rows[i + 1, j + 3]
+        z0, z1, z2, z3 = rows[i + 2, j], rows[i + 2, j + 1], rows[i + 2, j + 2], rows[i + 2, j + 3]
         for v in range(count):
-            squares[v] += (a[v] * s0) ** 2 + (b[v] * s1) ** 2 + (c[v] * s2) ** 2 + (d[v] * s3) ** 2
-        for j in range(rank):
-            p0, p1, p2, p3 = weights[j, e], weights[j, e + 1], weights[j, e + 2], weights[j, e + 3]
-            out = sums[j]
-            for v in range(count):
-                out[v] += (p0 * a[v] + p1 * b[v]) + (p2 * c[v] + p3 * d[v])
-    for e in range(four, energies):
-        a, s0 = spectra[e, start : start + count], inverse_sigma[e]
+            av, bv, cv, dv = a[v], b[v], c[v], d[v]
+            x[v] += (x0 * av + x1 * bv) + (x2 * cv + x3 * dv)
+            y[v] += (y0 * av + y1 * bv) + (y2 * cv + y3 * dv)
+            z[v] += (z0 * av + z1 * bv) + (z2 * cv + z3 * dv)
+    for j in range(n - n % 4, n):
+        a, x0, y0, z0 = source[j, start : start + count], rows[i, j], rows[i + 1, j], rows[i + 2, j]
         for v in range(count):
-            squares[v] += (a[v] * s0) ** 2
-        for j in range(rank):
-            p0, out = weights[j, e], sums[j]
-            for v in range(count):
-                out[v] += p0 * a[v]
+            x[v] += x0 * a[v]
+            y[v] += y0 * a[v]
+            z[v] += z0 * a[v]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def combine(rows: Array, sums: Array, count: int, out: Array) -> None:
-    """Set ``out[i] = rows[i] @ sums`` for a tile of voxels; rows [m, k], sums [k, TILE], out [m, TILE]."""
-    rank = rows.shape[1]
-    four = rank - rank % 4
-    for i in range(rows.shape[0]):
-        target = out[i]
-        for v in range(count):
-            target[v] = 0
+def multiply(rows: Array, source: Array, start: int, count: int, out: Array) -> None:
+    """Set ``out[:, :count] = rows @ source[:, start:start + count]``; rows [m, n], source [n, N], out [m, TILE].
+
+    Blocks of three rows and four terms keep the arithmetic in registers; the last block overlaps the one before.
+    """
+    m, n = rows.shape
+    four = n - n % 4
+    out[:, :count] = 0
+    for block in range(0, m - 2, 3):
+        three_rows(rows, source, start, count, out, block)
+    if m % 3 and m > 3:
+        out[m - 3 : m, :count] = 0
+        three_rows(rows, source, start, count, out, m - 3)
+    for i in range(m if m < 3 else 0):
+        x = out[i]
         for j in range(0, four, 4):
-            a, b, c, d = sums[j], sums[j + 1], sums[j + 2], sums[j + 3]
-            p0, p1, p2, p3 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
+            a, b = source[j, start : start + count], source[j + 1, start : start + count]
+            c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
+            x0, x1, x2, x3 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
             for v in range(count):
-                target[v] += (p0 * a[v] + p1 * b[v]) + (p2 * c[v] + p3 * d[v])
-        for j in range(four, rank):
-            a, p0 = sums[j], rows[i, j]
+                x[v] += (x0 * a[v] + x1 * b[v]) + (x2 * c[v] + x3 * d[v])
+        for j in range(four, n):
+            a, x0 = source[j, start : start + count], rows[i, j]
             for v in range(count):
-                target[v] += p0 * a[v]
+                x[v] += x0 * a[v]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def add_squares(source: Array, start: int, count: int, inverse_sigma: Array, squares: Array) -> None:
+    """Set ``squares[v]`` to the sum of ``(source[:, start + v] * inverse_sigma)**2``."""
+    squares[:count] = 0
+    n = source.shape[0]
+    for j in range(0, n - n % 4, 4):
+        a, b = source[j, start : start + count], source[j + 1, start : start + count]
+        c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
+        s0, s1, s2, s3 = inverse_sigma[j], inverse_sigma[j + 1], inverse_sigma[j + 2], inverse_sigma[j + 3]
+        for v in range(count):
+            squares[v] += (s0 * a[v]) ** 2 + (s1 * b[v]) ** 2 + (s2 * c[v]) ** 2 + (s3 * d[v]) ** 2
+    for j in range(n - n % 4, n):
+        a, s0 = source[j, start : start + count], inverse_sigma[j]
+        for v in range(count):
+            squares[v] += (s0 * a[v]) ** 2
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -97,67 +119,61 @@ def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array
     """Find the zero of the cubic between knots ``bracket - 1`` and ``bracket``, per voxel.
 
     `intervals` [m, 6]: lower knot, step, and the weights of the left and right chord in the slopes at both knots,
-    times the step (`edge_tables.knot_intervals`). Rows of `found` [8, TILE]: position, slope there, distance from the
-    zero of the chord; the others are work space. Where there is no bracket the result means nothing.
+    times the step (`edge_tables.knot_intervals`). Rows of `found` [3, TILE]: position, slope there, distance from
+    the zero of the chord. Where there is no bracket the result means nothing.
     """
-    x, slope, bend, low, rise, start, tilt0, tilt1 = found
     last = height.shape[0] - 1
     for v in range(count):
         i = max(bracket[v], 1)
-        h = intervals[i]
         a, b = height[i - 1, v], height[i, v]
-        before, after = a - height[max(i - 2, 0), v], height[min(i + 1, last), v] - b
-        low[v], rise[v], start[v], slope[v] = a, b - a, h[0], h[1]
-        tilt0[v] = h[2] * before + h[3] * (b - a)
-        tilt1[v] = h[4] * (b - a) + h[5] * after
-    for v in range(count):
-        a, r, m0, step = low[v], rise[v], tilt0[v], slope[v]
-        c2, c3 = 3 * r - 2 * m0 - tilt1[v], m0 + tilt1[v] - 2 * r
-        chord = -a / r
-        t, bottom, top = chord, r * 0, r * 0 + 1
-        for _ in range(4):
+        rise, step = b - a, intervals[i, 1]
+        m0 = intervals[i, 2] * (a - height[max(i - 2, 0), v]) + intervals[i, 3] * rise
+        m1 = intervals[i, 4] * rise + intervals[i, 5] * (height[min(i + 1, last), v] - b)
+        c2, c3 = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
+        chord = -a / rise
+        t, bottom, top = chord, rise * 0, rise * 0 + 1
+        for _ in range(12):
             value = a + t * (m0 + t * (c2 + t * c3))
             bottom = t if value < 0 else bottom
             top = top if value < 0 else t
-            new = t - value / (m0 + t * (2 * c2 + 3 * t * c3))
-            t = new if (new >= bottom) & (new <= top) else (bottom + top) / 2
+            change = value / (m0 + t * (2 * c2 + 3 * t * c3))
+            inside = (t - change >= bottom) & (t - change <= top)
+            change = change if inside else t - (bottom + top) / 2
+            t -= change
+            if not abs(change) > CLOSE:
+                break
         steep = m0 + t * (2 * c2 + 3 * t * c3)
         # A cubic that turns back within the bracket has no slope of its own: the chord tells the uncertainty.
-        steep = max(steep, r / 5)
-        x[v], slope[v], bend[v] = start[v] + t * step, steep / step, (t - chord) * step
+        steep = steep if steep > rise / 5 else rise / 5
+        found[0, v] = intervals[i, 0] + t * step
+        found[1, v] = steep / step
+        found[2, v] = (t - chord) * step
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found: Array) -> None:
     """Find the maximum next to the knot `peak` of the cubics on both sides, per voxel.
 
-    Rows of `found` [8, TILE]: position (NaN where there is none), height, curvature; the others are work space.
+    Rows of `found` [3, TILE]: position (NaN where there is none), height, curvature.
     """
-    x, top, curvature, low, rise, step, tilt0, tilt1 = found
     last = height.shape[0] - 1
     for v in range(count):
         i = min(max(peak[v], 1), last)
-        h = intervals[i]
-        b, a = height[i, v], height[i - 1, v]
-        after = height[min(i + 1, last), v] - b
-        if h[4] * (b - a) + h[5] * after > 0 and i < last:
-            i += 1
-            h = intervals[i]
-            a, b = b, height[i, v]
-            after = height[min(i + 1, last), v] - b
-        before = a - height[max(i - 2, 0), v]
-        low[v], rise[v], x[v], step[v] = a, b - a, h[0], h[1]
-        tilt0[v] = h[2] * before + h[3] * (b - a)
-        tilt1[v] = h[4] * (b - a) + h[5] * after
-    for v in range(count):
-        r, m0, m1 = rise[v], tilt0[v], tilt1[v]
-        c2, c3 = 3 * r - 2 * m0 - m1, m0 + m1 - 2 * r
+        b = height[i, v]
+        up, after = b - height[i - 1, v], height[min(i + 1, last), v] - b
+        rising = (intervals[i, 4] * up + intervals[i, 5] * after > 0) & (i < last)
+        i = i + 1 if rising else i
+        a, b = height[i - 1, v], height[i, v]
+        rise, step = b - a, intervals[i, 1]
+        m0 = intervals[i, 2] * (a - height[max(i - 2, 0), v]) + intervals[i, 3] * rise
+        m1 = intervals[i, 4] * rise + intervals[i, 5] * (height[min(i + 1, last), v] - b)
+        c2, c3 = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
         root = c2 * c2 - 3 * c3 * m0
         good = (m0 >= 0) & (m1 <= 0) & (root > 0)
-        t = m0 / (np.sqrt(root if good else r * 0) - c2)
-        top[v] = low[v] + t * (m0 + t * (c2 + t * c3))
-        curvature[v] = (2 * c2 + 6 * t * c3) / (step[v] * step[v])
-        x[v] = x[v] + t * step[v] if good else r * np.nan
+        t = m0 / (np.sqrt(root if good else rise * 0) - c2)
+        found[0, v] = intervals[i, 0] + t * step if good else rise * np.float32(np.nan)
+        found[1, v] = a + t * (m0 + t * (c2 + t * c3))
+        found[2, v] = (2 * c2 + 6 * t * c3) / (step * step)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
@@ -190,8 +206,8 @@ def read_tile(
     least, largest = np.float32(limits[0]), np.float32(limits[1])
     crossing = np.empty(TILE, np.int32)
     peak = np.empty(TILE, np.int32)
-    edge = np.empty((8, TILE), height.dtype)
-    white = np.empty((8, TILE), height.dtype)
+    edge = np.empty((3, TILE), height.dtype)
+    white = np.empty((3, TILE), height.dtype)
     find_brackets(height, count, first, last, crossing, peak)
     refine_crossings(height, count, crossing, intervals, edge)
     refine_peaks(height, count, peak, intervals, white)
@@ -225,9 +241,16 @@ def read_tile(
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def read_sums(
-    sums: Array, squares: Array, count: int, start: int, reader: tuple[Any, ...], out: Array, code: Array
+    sums: Array,
+    squares: Array,
+    low: int,
+    high: int,
+    first: int,
+    reader: tuple[Any, ...],
+    out: Array,
+    code: Array,
 ) -> None:
-    """Read one tile of projections: sums [k, TILE], squares [TILE].
+    """Read projections sums [k, ...] and squares [...] of voxels low..high into ``out[:, first:]``, ``code[first:]``.
 
     `reader` holds (rows [m, k], jump row [1, k], fixed half height, fixed jump, whitener, degrees of freedom, those
     given to the noise that was given, tables and limits of `read_tile`).
@@ -235,22 +258,24 @@ def read_sums(
     rows, jump_row, fixed_half, fixed_jump, whitener, freedom, given, tables, limits = reader
     height = np.empty((rows.shape[0], TILE), sums.dtype)
     jump = np.empty((1, TILE), sums.dtype)
-    combine(rows, sums, count, height)
-    combine(jump_row, sums, count, jump)
-    if fixed_jump > 0:
-        jump[0] += fixed_jump
-        height -= fixed_half
+    explained = np.empty((whitener.shape[0], TILE), sums.dtype)
     scale2 = np.ones(TILE, sums.dtype)
-    if freedom > 0:
-        explained = np.empty((whitener.shape[0], TILE), sums.dtype)
-        combine(whitener, sums, count, explained)
-        residual = squares.copy()
-        for j in range(whitener.shape[0]):
+    for start in range(low, high, TILE):
+        count = min(TILE, high - start)
+        multiply(rows, sums, start, count, height)
+        multiply(jump_row, sums, start, count, jump)
+        if fixed_jump > 0:
+            jump[0] += fixed_jump
+            height -= fixed_half
+        if freedom > 0:
+            multiply(whitener, sums, start, count, explained)
+            residual = squares[start : start + count].copy()
+            for j in range(whitener.shape[0]):
+                for v in range(count):
+                    residual[v] -= explained[j, v] ** 2
             for v in range(count):
-                residual[v] -= explained[j, v] ** 2
-        for v in range(count):
-            scale2[v] = (given + max(residual[v], residual[v] * 0)) / (given + freedom)
-    read_tile(height, jump[0], scale2, count, start, tables, limits, out, code)
+                scale2[v] = (given + max(residual[v], residual[v] * 0)) / (given + freedom)
+        read_tile(height, jump[0], scale2, count, first + start - low, tables, limits, out, code)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -265,26 +290,13 @@ def read_spectra(
     code: Array,
 ) -> None:
     """Project and read the voxels low..high of spectra [E, N]."""
-    sums = np.empty((weights.shape[0], TILE), weights.dtype)
-    squares = np.empty(TILE, weights.dtype)
-    for start in range(low, high, TILE):
-        count = min(TILE, high - start)
-        sums[:] = 0
-        squares[:] = 0
-        accumulate(spectra, start, count, weights, inverse_sigma, sums, squares)
-        read_sums(sums, squares, count, start, reader, out, code)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def read_accumulated(
-    sums: Array, squares: Array, low: int, high: int, reader: tuple[Any, ...], out: Array, code: Array
-) -> None:
-    """Read the voxels low..high of projections sums [k, N], squares [N]."""
-    tile = np.empty((sums.shape[0], TILE), sums.dtype)
-    for start in range(low, high, TILE):
-        count = min(TILE, high - start)
-        tile[:, :count] = sums[:, start : start + count]
-        read_sums(tile, squares[start : start + count], count, start, reader, out, code)
+    sums = np.empty((weights.shape[0], RUN), weights.dtype)
+    squares = np.empty(RUN, weights.dtype)
+    for start in range(low, high, RUN):
+        count = min(RUN, high - start)
+        multiply(weights, spectra, start, count, sums)
+        add_squares(spectra, start, count, inverse_sigma, squares)
+        read_sums(sums, squares, 0, count, start, reader, out, code)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

@@ -137,7 +137,7 @@ class Sums:
         out, code = np.empty((ROWS, count), np.float32), np.empty(count, np.uint8)
 
         def run(low: int, high: int) -> None:
-            crossing.read_accumulated(self._sums, self._squares, low, high, reader.arguments, out, code)
+            crossing.read_sums(self._sums, self._squares, low, high, low, reader.arguments, out, code)
 
         in_parts(run, count, reading.threads)
         return edge_map(out, code, reader, self._basis)
