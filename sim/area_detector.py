@@ -15,7 +15,8 @@ from sim.hdf5_plugin import FilePlugin, Frame
 from sim.records import HANDLED, Bank, Handled, Kind, Record, Severity
 
 SINGLE, MULTIPLE, CONTINUOUS = range(3)
-IDLE, ACQUIRE, READOUT, ABORTING, ERROR = 0, 1, 2, 5, 6
+IDLE, ACQUIRE, ERROR = 0, 1, 6
+INTERNAL, EXTERNAL = range(2)
 IMAGE_PERIOD = 0.2  # s: images travel over Channel Access for eyes only
 FAULTS = ("hang", "error", "drop", "bad_file", "disk_full", "lose")
 
@@ -76,6 +77,8 @@ class Camera:
         self._fault: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._image_prefix, self._image_time = prefix + "image1:", 0.0
+        self._triggers: asyncio.Queue[float] = asyncio.Queue()
+        self._busy_until = 0.0
         add_group(bank, self._prefix, CAMERA)
         bank.add(self._prefix + "DataType_RBV.DISA", 0)
         add_group(bank, self._image_prefix, IMAGE)
@@ -201,7 +204,10 @@ class Camera:
 
     async def _expose(self, frames: "asyncio.Queue[tuple[Frame, Callable[[], Image]] | None]") -> None:
         begin, taken = self._clock.now(), 0
+        self._triggers, self._busy_until = asyncio.Queue(), begin
         while taken < self._wanted():
+            if self["TriggerMode"].value == EXTERNAL:
+                begin = await self._triggers.get()
             if self.fault == "hang":
                 await asyncio.Event().wait()
             duration = self["AcquireTime"].value
@@ -216,6 +222,15 @@ class Camera:
             blank = np.zeros((0, 0), np.uint16)
             await frames.put((Frame(blank, unique_id, middle, attributes), develop))
             begin += max(duration + self._readout, self["AcquirePeriod"].value)
+
+    def trigger(self, moment: float) -> bool:
+        """Start an exposure at a beamline time when waiting for hardware triggers; False when it is missed."""
+        waiting = self["TriggerMode"].value == EXTERNAL and self["Acquire"].value
+        if not waiting or moment < self._busy_until - 1e-9:
+            return False
+        self._busy_until = moment + self["AcquireTime"].value + self._readout
+        self._triggers.put_nowait(moment)
+        return True
 
     async def _deliver(self, frames: "asyncio.Queue[tuple[Frame, Callable[[], Image]] | None]") -> None:
         """Develop and write frames in order; counters follow once a frame is in the file."""

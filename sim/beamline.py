@@ -20,6 +20,7 @@ from sim.clock import Clock
 from sim.counters import FluxMonitor, Ring, Shutter
 from sim.exposure import Effects, Instrument, State
 from sim.faults import Faults, Faulty
+from sim.fly import PositionCompare
 from sim.motor_record import FAULTS as MOTOR_FAULTS
 from sim.motor_record import Motor
 from sim.records import Bank, PutRefusedError, Record
@@ -190,6 +191,7 @@ def build(simulation: Simulation) -> Beamline:
     parts = Parts(motors, energy, shutter, ring, effects, frames)
     scene = Microscope(simulation, parts, instrument)
     camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
+    PositionCompare(bank, prefix + "fly:", clock, motors["sample:rot"], camera)
     bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)
     pixels = simulation.shape[0] * simulation.shape[1]
     FluxMonitor(

@@ -65,3 +65,22 @@ class Motion:
         else:
             way = acceleration * ramp * (elapsed - ramp / 2)
         return self.start + math.copysign(way, self.target - self.start)
+
+    def moment(self, position: float) -> float:
+        """Return the beamline time at which the move passes a position, or NaN when it does not.
+
+        Examples
+        --------
+        >>> Motion(0.0, 2.0, velocity=1.0, acceleration_time=0.1, begin=5.0).moment(1.0)
+        6.05
+        """
+        way = (position - self.start) * math.copysign(1.0, self.target - self.start)
+        if not 0 <= way <= self.distance or self.distance == 0:
+            return math.nan
+        acceleration, ramp = self.velocity / max(self.acceleration_time, 1e-6), self.ramp
+        rise = acceleration * ramp**2 / 2
+        if way < rise:
+            return self.begin + math.sqrt(2 * way / acceleration)
+        if way > self.distance - rise:
+            return self.begin + self.duration - math.sqrt(2 * (self.distance - way) / acceleration)
+        return self.begin + way / (acceleration * ramp) + ramp / 2

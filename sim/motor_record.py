@@ -61,6 +61,7 @@ class Motor:
         self.name, self._clock, self._bank = name, clock, bank
         self.fault: str | None = None
         self.moved: list[Callable[[], Awaitable[None]]] = []
+        self.started: list[Callable[[], None]] = []
         self._history = deque([Motion(start, start, velocity, acceleration, clock.now())], maxlen=16)
         self._task: asyncio.Task[None] | None = None
         self._poll = 0.05
@@ -145,6 +146,10 @@ class Motor:
     def moving(self) -> bool:
         """Whether a move is under way."""
         return self._task is not None and not self._task.done()
+
+    def moment_at(self, position: float) -> float:
+        """Return the beamline time at which the present move passes a user position, or NaN."""
+        return self._history[-1].moment(self.to_dial(position)) if self.moving else math.nan
 
     def user(self, dial: float) -> float:
         """Return the user coordinate of a dial position."""
@@ -308,6 +313,8 @@ class Motor:
         if self.fault in ("stall", "limit"):
             end -= motion.duration / 2
         self._history.append(motion)
+        for begin in self.started:
+            begin()
         try:
             if self.fault == "stuck":
                 await asyncio.Event().wait()
