@@ -21,7 +21,7 @@ _STARTED = re.compile(r"^\s*Acquisition started on\s*:\s*(.+?)\s*$", re.IGNORECA
 _MASS = re.compile(r"^\s*Mass of active material\s*:\s*([0-9.,]+)\s*(\S+)", re.IGNORECASE)
 _DATE = re.compile(r"^(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})[ T]+(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?$")
 _MILLIGRAMS = {"kg": 1e6, "g": 1e3, "mg": 1.0, "µg": 1e-3, "μg": 1e-3, "ug": 1e-3}
-_WHOLE_EXPONENT = re.compile(r"[eE][+-]\d{3}$")
+_EXPONENT = re.compile(r"[eE][+-]\d+$")
 # What a column may be called, best first, with the factor to V, mA, mAh or s.
 _NAMES: dict[str, dict[str, float]] = {
     "potential": {"Ewe/V": 1.0, "<Ewe>/V": 1.0, "Ewe-Ece/V": 1.0, "Ecell/V": 1.0, "<Ecell>/V": 1.0},
@@ -227,7 +227,8 @@ def _looks_cut(lines: list[str], first: int) -> bool:
     if len(lines) < first + 2:
         return False
     before, last = (line.rstrip("\t").split("\t")[-1].lstrip("+-") for line in lines[-2:])
-    return bool(_WHOLE_EXPONENT.search(before)) and not _WHOLE_EXPONENT.search(last)
+    whole, end = _EXPONENT.search(before), _EXPONENT.search(last)
+    return whole is not None and (end is None or len(end.group()) < len(whole.group()))
 
 
 def _cut_off(
