@@ -12,16 +12,16 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.fft
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.correlation import Band, Image, Pair, Peak, locate
 from analysis.resampling import cubic_taps, resample_columns, resample_rows
 
-Image = NDArray[np.float32]
-Spectrum = NDArray[np.complex64]
+__all__ = ["Band", "Shift", "Similarity", "find_shift", "find_similarity", "find_stack_shift"]
 
 _SMALLEST = 16
-_COARSE = 128
+_LEAST_SIGNIFICANCE = 6.0
+_LARGEST_RIVAL = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,21 +59,6 @@ class Similarity:
     shift: Shift
     magnification: float
     magnification_sigma: float
-
-
-@dataclass(frozen=True, slots=True)
-class Band:
-    """Pass band of the correlation: Gaussian smoothing of `fine` minus that of `coarse` pixels (standard deviations)."""
-
-    fine: float = 1.5
-    coarse: float = 12.0
-
-    def weights(self, shape: tuple[int, int]) -> NDArray[np.float32]:
-        """Weight of each frequency of a real transform; zero frequency has none."""
-        fy = scipy.fft.fftfreq(shape[0])[:, None]
-        fx = scipy.fft.rfftfreq(shape[1])[None]
-        q = 2.0 * (np.pi**2) * (fy**2 + fx**2)
-        return np.asarray(np.exp(-q * self.fine**2) * (1.0 - np.exp(-q * self.coarse**2)) ** 2, dtype=np.float32)
 
 
 def find_shift(
@@ -149,31 +134,18 @@ def find_stack_shift(
         pairs = [_scaled_pair(a, b, magnification, centre) for a, b in pairs]
     width = Band() if band is None else band
     reach = 0.25 * min(pairs[0][0].shape) if max_shift is None else max_shift
-    peak = _locate(pairs, width, reach)
+    peak = locate(pairs, width, reach)
     return _judge(peak, magnification, reach, max_sigma)
 
 
-@dataclass(frozen=True, slots=True)
-class _Peak:
-    """Maximum of a correlation: position and variance (pixels), coherence, height over the rest (sigma and next peak)."""
-
-    dy: float
-    dx: float
-    sigma: float
-    coherence: float
-    significance: float
-    rival: float
-
-
-_NO_PEAK = _Peak(math.nan, math.nan, math.nan, 0.0, 0.0, 1.0)
-
-
-def _judge(peak: _Peak, magnification: float, reach: float, max_sigma: float) -> Shift:
+def _judge(peak: Peak, magnification: float, reach: float, max_sigma: float) -> Shift:
     if not math.isfinite(peak.dy):
         reason = "the images have no structure in the pass band"
-    elif peak.significance < 7.0:
-        reason = f"the correlation peak is {peak.significance:.1f} sigma above the rest, below 7"
-    elif peak.rival > 0.9:
+    elif peak.significance < _LEAST_SIGNIFICANCE:
+        reason = (
+            f"the correlation is {peak.significance:.1f} times that of unrelated images, below {_LEAST_SIGNIFICANCE}"
+        )
+    elif peak.rival > _LARGEST_RIVAL:
         reason = f"a second position fits {peak.rival:.0%} as well"
     elif math.hypot(peak.dy, peak.dx) > reach:
         reason = f"the shift of {math.hypot(peak.dy, peak.dx):.1f} px is at or beyond the limit {reach:.1f} px"
@@ -188,121 +160,6 @@ def _judge(peak: _Peak, magnification: float, reach: float, max_sigma: float) ->
         quality=peak.coherence,
         trusted=not reason,
         reason=reason,
-    )
-
-
-def _locate(pairs: list[tuple[Image, Image]], band: Band, reach: float) -> _Peak:
-    """Coarse to fine: each pass correlates the overlap of the images at the whole-pixel shift found so far."""
-    shape = pairs[0][0].shape
-    factor = max(1, min(shape) // _COARSE)
-    dy = dx = 0.0
-    if factor > 1:
-        coarse = [(_binned(a, factor), _binned(b, factor)) for a, b in pairs]
-        start = _correlate(coarse, Band(1.0, max(2.0, band.coarse / factor)), reach / factor + 1.0)
-        dy, dx = start.dy * factor, start.dx * factor
-        if not math.isfinite(dy):
-            return _NO_PEAK
-    peak = _NO_PEAK
-    near = reach if factor == 1 else 2.0 * factor + 2.0
-    for _ in range(3):
-        whole = (round(dy), round(dx))
-        part = _correlate([_overlap(a, b, whole) for a, b in pairs], band, near)
-        if not math.isfinite(part.dy):
-            return _NO_PEAK
-        peak = _Peak(whole[0] + part.dy, whole[1] + part.dx, part.sigma, part.coherence, part.significance, part.rival)
-        settled = max(abs(peak.dy - whole[0]), abs(peak.dx - whole[1])) <= 0.75
-        dy, dx, near = peak.dy, peak.dx, 4.0
-        if settled:
-            break
-    return peak
-
-
-def _correlate(pairs: list[tuple[Image, Image]], band: Band, reach: float) -> _Peak:
-    """Peak of the summed band-passed cross-correlation within `reach` pixels."""
-    shape = pairs[0][0].shape
-    window = _taper(shape[0])[:, None] * _taper(shape[1])[None]
-    weights = band.weights(shape)
-    cross = np.zeros((shape[0], shape[1] // 2 + 1), dtype=np.complex64)
-    power_a = power_b = 0.0
-    for a, b in pairs:
-        fa, fb = (scipy.fft.rfft2((image - image.mean()) * window) for image in (a, b))
-        cross += fb * np.conj(fa)
-        power_a += _weighted_power(fa, weights)
-        power_b += _weighted_power(fb, weights)
-    if power_a <= 0 or power_b <= 0:
-        return _NO_PEAK
-    cross *= weights
-    correlation = scipy.fft.irfft2(cross, s=shape)
-    dy, dx, significance, rival = _highest(correlation, reach, band)
-    dy, dx, sigma, height = _refine(cross, shape, dy, dx)
-    inflation = math.sqrt(shape[0] * shape[1] * float(np.sum(window**4))) / float(np.sum(window**2))
-    coherence = min(max(height / math.sqrt(power_a * power_b), 0.0), 1.0)
-    return _Peak(dy, dx, sigma * inflation, coherence, significance, rival)
-
-
-def _highest(correlation: Image, reach: float, band: Band) -> tuple[float, float, float, float]:
-    """Whole-pixel maximum within reach, its height over the rest in sigma, and the next maximum relative to it."""
-    rows, columns = correlation.shape
-    y = np.minimum(np.arange(rows), rows - np.arange(rows))[:, None]
-    x = np.minimum(np.arange(columns), columns - np.arange(columns))[None]
-    allowed = np.where(y**2 + x**2 <= max(reach, 1.0) ** 2, correlation, -np.inf)
-    row, column = np.unravel_index(int(np.argmax(allowed)), correlation.shape)
-    height = float(correlation[row, column])
-    dy, dx = (int(row) + rows // 2) % rows - rows // 2, (int(column) + columns // 2) % columns - columns // 2
-    away = np.ones(correlation.shape, dtype=np.bool_)
-    exclude = math.ceil(band.coarse) + 1
-    away[
-        np.ix_(
-            np.arange(row - exclude, row + exclude + 1) % rows,
-            np.arange(column - exclude, column + exclude + 1) % columns,
-        )
-    ] = False
-    rest = correlation[away]
-    if rest.size < 16:
-        return float(dy), float(dx), math.inf, 0.0
-    noise = float(np.std(rest))
-    others = allowed[away]
-    rival = float(np.max(others)) / height if others.size and height > 0 else 0.0
-    return (
-        float(dy),
-        float(dx),
-        height / noise if noise > 0 else math.inf,
-        max(rival, 0.0) if math.isfinite(rival) else 0.0,
-    )
-
-
-def _refine(cross: Spectrum, shape: tuple[int, ...], dy: float, dx: float) -> tuple[float, float, float, float]:
-    """Newton steps to the maximum of the correlation as a continuous function; its sigma and height."""
-    fy = 2.0 * np.pi * scipy.fft.fftfreq(shape[0])
-    fx = 2.0 * np.pi * scipy.fft.rfftfreq(shape[1])
-    twice = np.full(len(fx), 2.0)
-    twice[0] = 1.0
-    if shape[1] % 2 == 0:
-        twice[-1] = 1.0
-    position = np.array([dy, dx])
-    for _ in range(4):
-        turned = cross * np.exp(1j * fy * position[0])[:, None] * np.exp(1j * fx * position[1])[None]
-        out_of_phase = turned.imag * twice
-        in_phase = turned.real * twice
-        gradient = -np.array([fy @ out_of_phase.sum(axis=1), out_of_phase.sum(axis=0) @ fx])
-        mixed = fy @ in_phase @ fx
-        curvature = np.array([[fy**2 @ in_phase.sum(axis=1), mixed], [mixed, in_phase.sum(axis=0) @ fx**2]])
-        if np.linalg.det(curvature) <= 0 or curvature[0, 0] <= 0:
-            return dy, dx, math.inf, float(in_phase.sum())
-        step = np.clip(np.linalg.solve(curvature, gradient), -0.5, 0.5)
-        position += step
-        if np.max(np.abs(step)) < 1e-3:
-            break
-    noise = out_of_phase * turned.imag * twice
-    mixed = fy @ noise @ fx
-    score = 2.0 * np.array([[fy**2 @ noise.sum(axis=1), mixed], [mixed, noise.sum(axis=0) @ fx**2]])
-    inverse = np.linalg.inv(curvature)
-    covariance = inverse @ score @ inverse
-    return (
-        float(position[0]),
-        float(position[1]),
-        math.sqrt(0.5 * float(np.trace(covariance))),
-        float(in_phase.sum()),
     )
 
 
@@ -328,7 +185,7 @@ def find_similarity(
     middle = _middle(pair[0].shape) if centre is None else centre
     current = magnification
     sigma = math.inf
-    for _ in range(3):
+    for _ in range(6):
         shift = find_shift(
             *pair, magnification=current, centre=middle, max_shift=max_shift, max_sigma=max_sigma, band=band
         )
@@ -338,7 +195,7 @@ def find_similarity(
         if not math.isfinite(change):
             break
         current *= change
-        if abs(change - 1.0) < 0.3 * sigma or abs(change - 1.0) < 1e-5:
+        if abs(change - 1.0) < 0.1 * sigma:
             break
     shift = find_shift(*pair, magnification=current, centre=middle, max_shift=max_shift, max_sigma=max_sigma, band=band)
     if shift.trusted and not math.isfinite(sigma):
@@ -348,7 +205,7 @@ def find_similarity(
 
 
 def _block_magnification(
-    pair: tuple[Image, Image], shift: Shift, magnification: float, centre: tuple[float, float], band: Band | None
+    pair: Pair, shift: Shift, magnification: float, centre: tuple[float, float], band: Band | None
 ) -> tuple[float, float]:
     """Remaining magnification and its sigma, from a straight line through the shifts of blocks."""
     a, b = _scaled_pair(*pair, magnification, centre, shift=(shift.dy, shift.dx))
@@ -359,8 +216,8 @@ def _block_magnification(
     place, found, weight = [], [], []
     for i, j in itertools.product(range(2 * blocks - 1), repeat=2):
         part = np.s_[i * heights // 2 : i * heights // 2 + heights, j * widths // 2 : j * widths // 2 + widths]
-        peak = _correlate([(a[part], b[part])], width, 0.1 * min(heights, widths))
-        if peak.significance >= 5.0 and peak.sigma < 0.5:
+        peak = locate([(a[part], b[part])], width, 0.15 * min(heights, widths))
+        if peak.significance >= _LEAST_SIGNIFICANCE and peak.sigma < 0.5:
             place.append((i * heights / 2, j * widths / 2))
             found.append((peak.dy, peak.dx))
             weight.append(1.0 / (peak.sigma**2 + 0.01**2))
@@ -387,7 +244,7 @@ def _scaled_pair(
     centre: tuple[float, float] | None,
     *,
     shift: tuple[float, float] = (0.0, 0.0),
-) -> tuple[Image, Image]:
+) -> Pair:
     """Moving image on the reference's scale, both cut to where the two overlap."""
     middle = _middle(reference.shape) if centre is None else centre
     taps = [
@@ -402,7 +259,7 @@ def _scaled_pair(
     return np.ascontiguousarray(reference[inside]), np.ascontiguousarray(scaled[inside])
 
 
-def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[tuple[Image, Image]]:
+def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[Pair]:
     a, b = np.asarray(reference), np.asarray(moving)
     if a.shape != b.shape or a.ndim != 3 or len(a) == 0:
         raise ValueError(
@@ -425,35 +282,3 @@ def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[
 
 def _middle(shape: tuple[int, ...]) -> tuple[float, float]:
     return 0.5 * (shape[0] - 1), 0.5 * (shape[1] - 1)
-
-
-def _binned(image: Image, factor: int) -> Image:
-    rows, columns = image.shape[0] // factor, image.shape[1] // factor
-    blocks = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
-    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
-
-
-def _overlap(reference: Image, moving: Image, shift: tuple[int, int]) -> tuple[Image, Image]:
-    """Parts of both images that show the same object, trimmed to a length with a fast transform."""
-    parts_a, parts_b = [], []
-    for n, d in zip(reference.shape, shift, strict=True):
-        length = n - abs(d)
-        trimmed = scipy.fft.prev_fast_len(length, real=True)
-        skip = (length - trimmed) // 2
-        parts_a.append(slice(max(-d, 0) + skip, max(-d, 0) + skip + trimmed))
-        parts_b.append(slice(max(d, 0) + skip, max(d, 0) + skip + trimmed))
-    return reference[tuple(parts_a)], moving[tuple(parts_b)]
-
-
-def _taper(length: int, *, part: float = 0.15) -> NDArray[np.float32]:
-    """Cosine taper over `part` of the length at each end."""
-    edge = max(int(length * part), 1)
-    ramp = 0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / edge)
-    window = np.ones(length, dtype=np.float32)
-    window[:edge] = ramp
-    window[-edge:] = ramp[::-1]
-    return window
-
-
-def _weighted_power(spectrum: Spectrum, weights: NDArray[np.float32]) -> float:
-    return 2.0 * float(np.sum((spectrum.real**2 + spectrum.imag**2) * weights))

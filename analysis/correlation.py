@@ -1,0 +1,235 @@
+"""Where the band-passed cross-correlation of two images, or of a stack of pairs, is highest: the engine of registration."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import scipy.fft
+from numpy.typing import NDArray
+
+Image = NDArray[np.float32]
+Pair = tuple[Image, Image]
+
+_COARSE = 128
+_PASSES = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """Pass band of the correlation: Gaussian smoothing of `fine` pixels (standard deviation) less that of `coarse`."""
+
+    fine: float = 1.5
+    coarse: float = 12.0
+
+    def weights(self, shape: tuple[int, int]) -> NDArray[np.float32]:
+        """Weight of each frequency of a real transform; zero frequency has none."""
+        fy = scipy.fft.fftfreq(shape[0])[:, None]
+        fx = scipy.fft.rfftfreq(shape[1])[None]
+        q = 2.0 * np.pi**2 * (fy**2 + fx**2)
+        return np.asarray(np.exp(-q * self.fine**2) * (1.0 - np.exp(-q * self.coarse**2)) ** 2, dtype=np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class Peak:
+    """Maximum of a correlation.
+
+    Attributes
+    ----------
+    dy, dx, sigma : pixels; `sigma` from the part of the cross-spectrum that is out of phase
+    coherence : correlation in the pass band at the maximum, at most 1
+    significance : its height in standard deviations of what random phases would give, with the frequencies weighted by their
+        strength or alike, whichever tells more
+    rival : height of the next maximum over that of the first
+    """
+
+    dy: float
+    dx: float
+    sigma: float
+    coherence: float
+    significance: float
+    rival: float
+
+
+NO_PEAK = Peak(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
+
+
+def locate(pairs: list[Pair], band: Band, reach: float) -> Peak:
+    """Shift of the moving images (second of each pair) against the reference, up to `reach` pixels.
+
+    Coarse to fine. At full resolution only the overlap is correlated, and the window of the moving images goes with the shift
+    found so far: a window that stays behind holds the peak back.
+    """
+    factor = max(1, min(pairs[0][0].shape) // _COARSE)
+    dy, dx, near, rival = 0.0, 0.0, reach, 0.0
+    if factor > 1:
+        coarse = _Cross.of(
+            [(_binned(a, factor), _binned(b, factor)) for a, b in pairs],
+            Band(1.0, max(2.0, band.coarse / factor)),
+        )
+        if coarse is None:
+            return NO_PEAK
+        dy, dx, rival = coarse.highest(reach / factor + 1.0)
+        start = coarse.refined(dy, dx)
+        dy, dx, near = start.dy * factor, start.dx * factor, 2.0 * factor
+    peak = NO_PEAK
+    for number in range(_PASSES):
+        whole = (round(dy), round(dx))
+        rest = (dy - whole[0], dx - whole[1])
+        cross = _Cross.of([_overlap(a, b, whole) for a, b in pairs], band, rest)
+        if cross is None:
+            return NO_PEAK
+        if number == 0:
+            first_y, first_x, next_highest = cross.highest(near)
+            rest, rival = (first_y, first_x), rival if factor > 1 else next_highest
+        peak = cross.refined(*rest)
+        peak = Peak(whole[0] + peak.dy, whole[1] + peak.dx, peak.sigma, peak.coherence, peak.significance, rival)
+        change = max(abs(peak.dy - dy), abs(peak.dx - dx))
+        dy, dx = peak.dy, peak.dx
+        if change < max(0.01, 0.3 * peak.sigma):
+            break
+    return peak
+
+
+@dataclass(frozen=True, slots=True)
+class _Cross:
+    """Weighted cross-spectrum, summed over pairs, with what is needed to judge its maximum."""
+
+    values: NDArray[np.complex64]
+    shape: tuple[int, int]
+    band: Band
+    weights: NDArray[np.float32]
+    power: float
+    inflation: float
+
+    @staticmethod
+    def of(pairs: list[Pair], band: Band, rest: tuple[float, float] = (0.0, 0.0)) -> _Cross | None:
+        """Cross-spectrum of windowed images; None where one side has nothing in the pass band."""
+        rows, columns = pairs[0][0].shape
+        window = _taper(rows, 0.0)[:, None] * _taper(columns, 0.0)[None]
+        moved = _taper(rows, rest[0])[:, None] * _taper(columns, rest[1])[None]
+        weights = band.weights((rows, columns))
+        cross = np.zeros((rows, columns // 2 + 1), dtype=np.complex64)
+        powers = np.zeros(2)
+        for a, b in pairs:
+            fa, fb = _windowed(a, window), _windowed(b, moved)
+            cross += fb * np.conj(fa)
+            powers += [2.0 * float(np.sum((f.real**2 + f.imag**2) * weights)) for f in (fa, fb)]
+        if powers.min() <= 0:
+            return None
+        cross *= weights
+        inflation = math.sqrt(window.size * float(np.sum(window**4))) / float(np.sum(window**2))
+        return _Cross(cross, (rows, columns), band, weights, math.sqrt(powers[0] * powers[1]), inflation)
+
+    def highest(self, reach: float) -> tuple[float, float, float]:
+        """Whole-pixel maximum within reach, and the next maximum relative to it."""
+        rows, columns = self.shape
+        correlation = scipy.fft.irfft2(self.values, s=self.shape)
+        y = (np.arange(rows) + rows // 2) % rows - rows // 2
+        x = (np.arange(columns) + columns // 2) % columns - columns // 2
+        allowed = y[:, None] ** 2 + x[None] ** 2 <= max(reach, 1.0) ** 2
+        within = np.where(allowed, correlation, -np.inf)
+        row, column = np.unravel_index(int(np.argmax(within)), self.shape)
+        height = float(correlation[row, column])
+        apart = 3.0 * self.band.fine + 3.0
+        far = _circular(y - y[row], rows)[:, None] ** 2 + _circular(x - x[column], columns)[None] ** 2 > apart**2
+        others = _local_maxima(within, far & allowed)
+        rival = float(others.max()) / height if others.size and height > 0 else 0.0
+        return float(y[row]), float(x[column]), max(rival, 0.0)
+
+    def refined(self, dy: float, dx: float) -> Peak:
+        """Newton steps to the maximum of the correlation as a continuous function."""
+        fy = (2.0 * np.pi * scipy.fft.fftfreq(self.shape[0])).astype(np.float32)
+        fx = (2.0 * np.pi * scipy.fft.rfftfreq(self.shape[1])).astype(np.float32)
+        twice = np.full(len(fx), 2.0, dtype=np.float32)
+        twice[0] = 1.0
+        if self.shape[1] % 2 == 0:
+            twice[-1] = 1.0
+        position = np.array([dy, dx])
+        for _ in range(5):
+            phase_y = np.exp(1j * fy * position[0]).astype(np.complex64)
+            turned = self.values * phase_y[:, None] * (np.exp(1j * fx * position[1]).astype(np.complex64) * twice)[None]
+            curvature = _second_moments(turned.real, fy, fx)
+            if np.linalg.det(curvature) <= 0 or curvature[0, 0] <= 0:
+                return Peak(dy, dx, math.inf, 0.0, 0.0, 0.0)
+            gradient = -np.array([fy @ turned.imag.sum(axis=1), turned.imag.sum(axis=0) @ fx])
+            step = np.clip(np.linalg.solve(curvature, gradient), -0.5, 0.5)
+            position += step
+            if np.max(np.abs(step)) < 1e-3:
+                break
+        inverse = np.linalg.inv(curvature)
+        covariance = inverse @ _second_moments(turned.imag**2, fy, fx) @ inverse
+        height = float(turned.real.sum(dtype=np.float64))
+        return Peak(
+            dy=float(position[0]),
+            dx=float(position[1]),
+            sigma=math.sqrt(0.5 * float(np.trace(covariance))) * self.inflation,
+            coherence=min(max(height / self.power, 0.0), 1.0),
+            significance=self._significance(turned, twice) / self.inflation,
+            rival=0.0,
+        )
+
+    def _significance(self, turned: NDArray[np.complex64], twice: NDArray[np.float32]) -> float:
+        """In-phase part of a cross-spectrum in standard deviations of random phases."""
+        strength = np.abs(turned)
+        random = 0.5 * float(np.sum(strength**2, dtype=np.float64))
+        weighted = float(np.sum(turned.real, dtype=np.float64)) / math.sqrt(random)
+        alike = self.weights * twice
+        cosine = turned.real / np.maximum(strength, np.finfo(np.float32).tiny)
+        unweighted = float(np.sum(alike * cosine)) / math.sqrt(0.5 * float(np.sum(alike**2)))
+        return max(weighted, unweighted)
+
+
+def _second_moments(values: NDArray[np.float32], fy: Image, fx: Image) -> NDArray[np.float64]:
+    mixed = float(fy @ values @ fx)
+    return np.array(
+        [[float(fy**2 @ values.sum(axis=1)), mixed], [mixed, float(values.sum(axis=0) @ fx**2)]], dtype=np.float64
+    )
+
+
+def _circular(distance: NDArray[np.int64], period: int) -> NDArray[np.int64]:
+    away = np.abs(distance)
+    return np.asarray(np.minimum(away, period - away), dtype=np.int64)
+
+
+def _local_maxima(values: Image, where: NDArray[np.bool_]) -> Image:
+    """Values in `where` that are above their four neighbours."""
+    peak = where.copy()
+    for axis in (0, 1):
+        for step in (1, -1):
+            peak &= values >= np.roll(values, step, axis=axis)
+    return values[peak]
+
+
+def _binned(image: Image, factor: int) -> Image:
+    rows, columns = image.shape[0] // factor, image.shape[1] // factor
+    blocks = image[: rows * factor, : columns * factor].reshape(rows, factor, columns, factor)
+    return np.asarray(blocks.mean(axis=(1, 3)), dtype=np.float32)
+
+
+def _overlap(reference: Image, moving: Image, shift: tuple[int, int]) -> Pair:
+    """Parts of both images that show the same object, trimmed to a length with a fast transform."""
+    parts_a, parts_b = [], []
+    for n, d in zip(reference.shape, shift, strict=True):
+        length = n - abs(d)
+        trimmed = scipy.fft.prev_fast_len(length, real=True)
+        skip = (length - trimmed) // 2
+        parts_a.append(slice(max(-d, 0) + skip, max(-d, 0) + skip + trimmed))
+        parts_b.append(slice(max(d, 0) + skip, max(d, 0) + skip + trimmed))
+    return reference[tuple(parts_a)], moving[tuple(parts_b)]
+
+
+def _taper(length: int, shift: float, *, part: float = 0.15) -> NDArray[np.float32]:
+    """Cosine taper over `part` of the length at each end, displaced by `shift` pixels."""
+    edge = max(length * part, 2.0)
+    place = np.arange(length) - shift
+    inner = np.minimum(place, length - 1 - place)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(inner / edge, 0.0, 1.0)), dtype=np.float32)
+
+
+def _windowed(image: Image, window: NDArray[np.float32]) -> NDArray[np.complex64]:
+    """Transform of the image within the window, less its level where the window falls off: no step is left there."""
+    border = window * (1.0 - window)
+    level = np.float32(np.sum(image * border) / np.sum(border))
+    return np.asarray(scipy.fft.rfft2((image - level) * window), dtype=np.complex64)

@@ -1,0 +1,113 @@
+"""Displacement across an edge: the contrast changes, the position found does not; and an alarm where it cannot be known."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.registration import find_shift, find_similarity, find_stack_shift
+
+
+def particle(
+    size: int, contrast: float, shift: tuple[float, float] = (0.0, 0.0), magnification: float = 1.0
+) -> NDArray[np.float64]:
+    """Optical density of a porous sphere whose absorption is `contrast`, among binder grains whose absorption stays."""
+    rng = np.random.default_rng(11)
+    middle = 0.5 * (size - 1)
+    y = ((np.arange(size) - middle - shift[0]) / magnification / size)[:, None]
+    x = ((np.arange(size) - middle - shift[1]) / magnification / size)[None]
+    spheres = [(0.0, 0.0, 0.33, contrast)]
+    for _ in range(60):
+        turn, away = 2 * np.pi * rng.random(), 0.28 * np.sqrt(rng.random())
+        spheres.append((away * np.cos(turn), away * np.sin(turn), rng.uniform(0.008, 0.025), -contrast))
+    spheres += [(*rng.uniform(-0.45, 0.45, 2), rng.uniform(0.01, 0.03), 0.3) for _ in range(30)]
+    out = np.zeros((size, size))
+    blur = 1.2 / size
+    for cx, cy, radius, weight in spheres:
+        inside = radius**2 - (x - cx) ** 2 - (y - cy) ** 2
+        # a smooth square root: the resolution of the microscope
+        out += weight * 2 * np.sqrt(0.5 * (inside + np.hypot(inside, radius * blur))) / 0.66
+    return out
+
+
+def counted(optical_density: NDArray[np.float64], photons: float, seed: int) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    return -np.log(np.maximum(rng.poisson(photons * np.exp(-optical_density)), 1) / photons)
+
+
+def test_shift_across_the_edge_is_within_three_hundredths_of_a_pixel() -> None:
+    reference = counted(particle(512, 0.9), 3000, 0)
+    errors = []
+    for k, shift in enumerate([(5.31, -7.77), (-0.42, 2.6), (7.9, 0.15), (-3.05, -6.5)]):
+        found = find_shift(reference, counted(particle(512, 1.6, shift), 3000, k + 1))
+        assert found.trusted
+        errors.append((found.dy - shift[0], found.dx - shift[1]))
+    assert np.sqrt(np.mean(np.square(errors))) < 0.03
+
+
+def test_sigma_is_the_scatter_of_the_error() -> None:
+    truth = particle(160, 1.0), particle(160, 1.0, (1.3, -2.2))
+    found = [find_shift(counted(truth[0], 800, 2 * k), counted(truth[1], 800, 2 * k + 1)) for k in range(24)]
+    scatter = np.std([(s.dy, s.dx) for s in found], axis=0).mean()
+    # 48 values tell a standard deviation to 10 %
+    assert scatter == pytest.approx(np.mean([s.sigma for s in found]), rel=0.35)
+
+
+def test_a_stack_is_more_certain_than_one_projection() -> None:
+    shift = (2.2, -1.7)
+    reference = [counted(particle(96, 0.9), 500, k) for k in range(16)]
+    moving = [counted(particle(96, 1.4, shift), 500, 100 + k) for k in range(16)]
+    one, many = find_shift(reference[0], moving[0]), find_stack_shift(reference, moving)
+    assert many.sigma < 0.5 * one.sigma
+    assert np.hypot(many.dy - shift[0], many.dx - shift[1]) < 0.05
+
+
+def test_magnification_known_from_the_optics_is_allowed_for() -> None:
+    reference = counted(particle(256, 0.9), 3000, 0)
+    moving = counted(particle(256, 1.5, (3.3, -2.4), 1.06), 3000, 1)
+    found = find_shift(reference, moving, magnification=1.06)
+    assert np.hypot(found.dy - 3.3, found.dx + 2.4) < 0.05
+    blind = find_shift(reference, moving)
+    assert blind.quality < found.quality
+
+
+@pytest.mark.parametrize("magnification", [0.985, 1.012])
+def test_similarity_finds_the_magnification_too(magnification: float) -> None:
+    reference = counted(particle(512, 0.9), 3000, 0)
+    moving = counted(particle(512, 1.5, (3.3, -2.4), magnification), 3000, 1)
+    found = find_similarity(reference, moving)
+    assert found.shift.trusted
+    assert abs(found.magnification - magnification) < 1e-4  # 0.025 px at the rim of the field
+    assert abs(found.magnification - magnification) < 4 * found.magnification_sigma
+    assert np.hypot(found.shift.dy - 3.3, found.shift.dx + 2.4) < 0.06
+
+
+def test_different_objects_raise_the_alarm() -> None:
+    reference = counted(particle(128, 1.0), 1000, 0)
+    found = find_shift(reference, np.random.default_rng(5).normal(1.0, 0.03, (128, 128)))
+    assert not found.trusted
+    assert found.reason
+
+
+def test_a_shift_beyond_the_limit_raises_the_alarm() -> None:
+    reference = particle(256, 1.0)
+    found = find_shift(reference, particle(256, 1.0, (0.0, 12.0)), max_shift=8.0)
+    assert not found.trusted
+
+
+def test_an_empty_image_raises_the_alarm_and_gives_no_number() -> None:
+    found = find_shift(particle(64, 1.0), np.zeros((64, 64)))
+    assert not found.trusted
+    assert np.isnan(found.dx)
+    assert "no structure" in found.reason
+
+
+def test_bad_images_are_refused() -> None:
+    image = particle(64, 1.0)
+    spoiled = image.copy()
+    spoiled[3, 4] = np.nan
+    with pytest.raises(ValueError, match="moving image 0 has values that are not finite"):
+        find_shift(image, spoiled)
+    with pytest.raises(ValueError, match="shape"):
+        find_shift(image, image[:32])
+    with pytest.raises(ValueError, match="smaller than 16"):
+        find_shift(image[:8], image[:8])

@@ -1,0 +1,82 @@
+"""Where the axis is, how sure that is, and when it cannot be told."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from analysis.rotation_axis import RotationAxisError, find_axis
+
+
+def noisy(projections: NDArray[np.float64], photons: float = 3000, seed: int = 0) -> NDArray[np.float64]:
+    rng = np.random.default_rng(seed)
+    return -np.log(np.maximum(rng.poisson(photons * np.exp(-projections)), 1) / photons)
+
+
+@pytest.mark.parametrize("axis", [45.13, 51.9])
+@pytest.mark.parametrize("count", [31, 60])
+def test_axis_of_an_object_inside_the_field(blobs, axis: float, count: int) -> None:
+    angles = np.arange(count) * 180.0 / count
+    found = find_axis(noisy(blobs.projections(angles, (48, 96), axis=axis)), angles)
+    assert found.method == "moments"
+    assert abs(found.column - axis) < 0.05
+    assert abs(found.column - axis) < 4 * found.sigma
+
+
+def test_axis_of_an_object_that_leaves_the_field(blobs) -> None:
+    angles, axis = np.linspace(0.0, 180.0, 121), 16.37
+    found = find_axis(noisy(blobs.projections(angles, (48, 32), axis=axis)), angles)
+    assert found.method == "opposite"
+    assert abs(found.column - axis) < 0.05
+
+
+def test_the_angle_that_opposite_views_lack_is_allowed_for(blobs) -> None:
+    angles, axis = np.arange(90) * 2.0, 44.8
+    found = find_axis(noisy(blobs.projections(angles, (48, 96), axis=axis)), angles, method="opposite")
+    assert abs(found.column - axis) < 0.05
+
+
+def test_a_full_turn_gives_many_opposite_views(blobs) -> None:
+    angles, axis = np.arange(120) * 3.0, 44.8
+    found = find_axis(noisy(blobs.projections(angles, (48, 96), axis=axis), 500), angles, method="opposite")
+    assert abs(found.column - axis) < 0.05
+    assert found.sigma < 0.02
+
+
+def test_sigma_is_the_scatter_of_the_axis(blobs) -> None:
+    angles = np.arange(40) * 4.5
+    clean = blobs.projections(angles, (48, 96), axis=46.2)
+    found = [find_axis(noisy(clean, 500, seed), angles) for seed in range(25)]
+    scatter = np.std([f.column for f in found])
+    # 25 values tell a standard deviation to 14 %
+    assert scatter == pytest.approx(np.mean([f.sigma for f in found]), rel=0.45)
+
+
+def test_uneven_background_does_not_pull_the_axis(blobs) -> None:
+    angles, axis = np.arange(60) * 3.0, 50.4
+    drift = np.random.default_rng(2).normal(0.0, 0.01, (60, 1, 1)) * np.linspace(0.5, 1.5, 96)
+    found = find_axis(noisy(blobs.projections(angles, (48, 96), axis=axis) + drift), angles)
+    assert abs(found.column - axis) < 0.05
+
+
+def test_it_refuses_when_the_object_leaves_the_field_and_no_view_is_opposite(blobs) -> None:
+    angles = np.linspace(0.0, 140.0, 71)
+    projections = noisy(blobs.projections(angles, (48, 32), axis=16.4))
+    with pytest.raises(RotationAxisError, match="not inside the field.*half a turn"):
+        find_axis(projections, angles)
+
+
+def test_it_refuses_an_empty_field() -> None:
+    angles = np.arange(60) * 3.0
+    with pytest.raises(RotationAxisError, match="no object|faint"):
+        find_axis(noisy(np.zeros((60, 32, 64))), angles)
+
+
+def test_it_refuses_too_small_a_range_of_angles(blobs) -> None:
+    angles = np.linspace(0.0, 30.0, 20)
+    with pytest.raises(RotationAxisError, match="angles over 30.0 degrees"):
+        find_axis(blobs.projections(angles, (48, 96), axis=47.0), angles)
+
+
+def test_shapes_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(ValueError, match="expected"):
+        find_axis(np.zeros((10, 8, 8)), np.arange(9))

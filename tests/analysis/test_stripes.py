@@ -1,0 +1,66 @@
+"""Rings and zingers go, the object stays."""
+
+import numpy as np
+import pytest
+
+from analysis.stripes import remove_rings, remove_zingers
+from analysis.tomography import reconstruct
+
+ANGLES = np.arange(90) * 2.0
+
+
+@pytest.fixture
+def projections(blobs):
+    clean = blobs.projections(ANGLES, (24, 96), axis=47.5)
+    return (clean + np.random.default_rng(4).normal(0.0, 0.01, clean.shape)).astype(np.float32)
+
+
+def test_an_offset_of_a_pixel_is_found_with_its_size(projections) -> None:
+    spoiled = projections.copy()
+    spoiled[:, 10, 40] += 0.05
+    found = remove_rings(spoiled)
+    # the mean of 90 values of noise 0.01, and the median it is compared with
+    assert found.offset[10, 40] == pytest.approx(0.05, abs=0.006)
+    assert np.count_nonzero(found.offset) < 0.01 * found.offset.size
+
+
+def test_clean_projections_are_left_alone_and_the_volume_keeps_its_gain(projections, blobs) -> None:
+    found = remove_rings(projections)
+    untouched = found.offset == 0
+    assert untouched.mean() > 0.99
+    np.testing.assert_array_equal(found.values[:, untouched], projections[:, untouched])
+    truth = blobs.volume((24, 96, 96))
+    volume = reconstruct(found.values, ANGLES, axis=47.5).values
+    assert np.sum(volume * truth) / np.sum(truth**2) == pytest.approx(1.0, abs=0.01)
+
+
+def test_rings_disappear_from_the_slice(projections) -> None:
+    stripes = np.zeros((24, 96), dtype=np.float32)
+    stripes[:, 35:80:9] = 0.08
+    clean = reconstruct(projections, ANGLES, axis=47.5).values
+    spoiled = reconstruct(projections + stripes, ANGLES, axis=47.5).values
+    cured = reconstruct(remove_rings(projections + stripes).values, ANGLES, axis=47.5).values
+    assert np.std(cured - clean) < 0.15 * np.std(spoiled - clean)
+
+
+def test_zingers_are_replaced_and_nothing_else(projections) -> None:
+    rng = np.random.default_rng(8)
+    hits = tuple(rng.integers(1, n - 1, 40) for n in projections.shape)
+    spoiled = projections.copy()
+    spoiled[hits] -= 1.0
+    found = remove_zingers(spoiled)
+    assert found.replaced[hits].all()
+    assert found.count < 40 + 1e-4 * projections.size
+    assert np.abs(found.values[hits] - projections[hits]).max() < 0.12
+    np.testing.assert_array_equal(found.values[~found.replaced], spoiled[~found.replaced])
+
+
+def test_bad_input_is_refused(projections) -> None:
+    with pytest.raises(ValueError, match="width 4 is not an odd number"):
+        remove_rings(projections, width=4)
+    with pytest.raises(ValueError, match="expected"):
+        remove_rings(projections[:4])
+    spoiled = projections.copy()
+    spoiled[0, 0, 0] = np.inf
+    with pytest.raises(ValueError, match="not finite"):
+        remove_zingers(spoiled)
