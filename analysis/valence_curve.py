@@ -182,8 +182,9 @@ def _tabulated(calibration: Calibration, beyond: float) -> tuple[Array, Array, A
     variance = np.zeros_like(grid)
     step = 1e-3 * float(np.diff(energies).min())
     for k in np.flatnonzero(sigmas > 0):
-        moved = energies + step * (np.arange(energies.size) == k)
-        change = (_curve(moved, calibration.valences, grid)[0] - curve) / step
+        nudge = step * (np.arange(energies.size) == k)
+        up, down = (_curve(energies + d, calibration.valences, grid)[0] for d in (nudge, -nudge))
+        change = (up - down) / (2 * step)
         variance += (change * sigmas[k]) ** 2
     return grid, curve, slope, np.sqrt(variance)
 
