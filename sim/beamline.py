@@ -16,11 +16,14 @@ from sim import optics
 from sim.absorption import Material, material
 from sim.area_detector import FAULTS as CAMERA_FAULTS
 from sim.area_detector import Camera, Exposure, Image
+from sim.cell import Cell, metal_valence
 from sim.clock import Clock
 from sim.counters import FluxMonitor, Ring, Shutter
 from sim.exposure import Effects, Instrument, State
 from sim.faults import Faults, Faulty
 from sim.fly import PositionCompare
+from sim.ion_chambers import Foil, IonChambers
+from sim.monochromator import Monochromator, fixed_exit_gap
 from sim.motor_record import FAULTS as MOTOR_FAULTS
 from sim.motor_record import Motor
 from sim.records import Bank, PutRefusedError, Record
@@ -32,6 +35,8 @@ MOTORS: dict[str, dict[str, Any]] = {
         "units": "deg", "velocity": 0.05, "acceleration": 0.1, "limits": (10.35, 23.3), "precision": 6,
         "deadband": 1e-5, "description": "Bragg angle",
     },
+    "mono:gap": {"velocity": 0.5, "limits": (12.0, 14.5), "precision": 5, "description": "crystal gap"},
+    "mono:pitch": {"units": "urad", "velocity": 50.0, "limits": (-500.0, 500.0), "precision": 3, "deadband": 0.05},
     "zp:x": {"velocity": 0.1, "limits": (-2.0, 2.0), "precision": 6, "deadband": 1e-5},
     "zp:y": {"velocity": 0.1, "limits": (-2.0, 2.0), "precision": 6, "deadband": 1e-5},
     "zp:z": {"velocity": 0.5, "limits": (-20.0, 20.0), "precision": 5, "deadband": 5e-5},
@@ -42,6 +47,9 @@ MOTORS: dict[str, dict[str, Any]] = {
         "units": "deg", "velocity": 30.0, "acceleration": 0.2, "limits": (-400.0, 400.0), "precision": 4,
         "deadband": 1e-3,
     },
+    "osa:x": {"velocity": 0.2, "limits": (-5.0, 5.0), "description": "order-sorting aperture"},
+    "osa:y": {"velocity": 0.2, "limits": (-5.0, 5.0), "description": "order-sorting aperture"},
+    "detector:z": {"velocity": 5.0, "limits": (-100.0, 100.0), "description": "camera along the beam"},
     "cond:z": {"velocity": 1.0, "limits": (-50.0, 50.0)},
 }  # fmt: skip
 PHYSICS, READY_MADE = 0, 1
@@ -55,17 +63,8 @@ class Microscope:
     def __init__(self, simulation: Simulation, parts: "Parts", instrument: Instrument) -> None:
         self.shape = simulation.shape
         self._simulation, self._parts, self._instrument = simulation, parts, instrument
-        self._jitter = np.random.default_rng([simulation.seed, 3])
         self._ready_made: list[Image] = []
         self._taken = 0
-
-    def true_energy(self, moment: float) -> float:
-        """Return the energy (eV) of the light at a beamline time, which the read-back need not show."""
-        bragg = self._parts.motors["mono:bragg"].position_at(moment)
-        energy = optics.bragg_energy(bragg + self._simulation.bragg_error)
-        if self._parts.effects.energy_jitter:
-            energy += self._simulation.amplitudes.energy_jitter * float(self._jitter.standard_normal())
-        return energy
 
     def snapshot(self, exposure: Exposure) -> tuple[dict[str, float], Callable[[], Image]]:
         """Return what is read during an exposure, and a function that makes its image."""
@@ -73,18 +72,19 @@ class Microscope:
         place = {name: motor.position_at(middle) for name, motor in self._parts.motors.items()}
         current = self._parts.ring.current()
         shutter = self._parts.shutter.open
+        passed = self._parts.mono.throughput()
         state = State(
-            energy=self.true_energy(middle),
+            energy=self._parts.mono.true_energy(middle),
             angle=place["sample:rot"],
             sample=(place["sample:x"] * 1e3, place["sample:y"] * 1e3, place["sample:z"]),
             zone_plate=(place["zp:x"] * 1e3, place["zp:y"] * 1e3, place["zp:z"] - place["sample:z"]),
-            beam=current / self._parts.ring.nominal if shutter else 0.0,
+            beam=passed * current / self._parts.ring.nominal if shutter else 0.0,
             duration=exposure.duration,
             time=middle,
             binning=exposure.binning,
             effects=frozenset(name for name in Effects.names() if getattr(self._parts.effects, name)),
         )
-        read = (place["sample:rot"], self._parts.energy.value, current, float(shutter))
+        read = (place["sample:rot"], self._parts.mono.energy.value, current, float(shutter))
         attributes = dict(zip(self.attributes, map(float, read), strict=True))
         if self._parts.frames.value == READY_MADE:
             return attributes, lambda: self._prepared(state)
@@ -104,7 +104,7 @@ class Parts:
     """The models that an exposure depends on."""
 
     motors: dict[str, Motor]
-    energy: Record
+    mono: Monochromator
     shutter: Shutter
     ring: Ring
     effects: Effects
@@ -125,7 +125,7 @@ class Beamline:
         Its time.
     specimen, material, instrument, lens
         The physics: what is looked at, and through what.
-    parts : Parts
+    parts, cell : Parts, Cell
         Its models.
     """
 
@@ -137,6 +137,7 @@ class Beamline:
     instrument: Instrument
     lens: optics.ZonePlate
     parts: Parts
+    cell: Cell
 
     def truth(self) -> dict[str, Any]:
         """Return what the simulation hides, as JSON-able numbers: depth profile, axis, composition of the signal."""
@@ -179,55 +180,47 @@ def build(simulation: Simulation) -> Beamline:
         amplitudes=simulation.amplitudes, seed=simulation.seed,
     )  # fmt: skip
     effects = Effects(**asdict(simulation.effects))
-    start = {"mono:bragg": optics.bragg_angle(lens.reference_energy)}
+    bragg = optics.bragg_angle(lens.reference_energy)
+    start = {"mono:bragg": bragg, "mono:gap": fixed_exit_gap(bragg)}
     motors = {
         name: Motor(bank, prefix + name, clock, start=start.get(name, 0.0), **options)
         for name, options in MOTORS.items()
     }
     ring = Ring(bank, prefix + "ring:", clock, decays=lambda: effects.ring_decay)
     shutter = Shutter(bank, prefix + "shutter:", clock)
-    energy = _add_optics(bank, prefix, motors["mono:bragg"], lens, instrument, effects)
+    mono = Monochromator(
+        bank, prefix + "mono:", clock, bragg=motors["mono:bragg"], gap=motors["mono:gap"], pitch=motors["mono:pitch"],
+        effects=effects, amplitudes=simulation.amplitudes, bragg_error=simulation.bragg_error, seed=simulation.seed,
+    )  # fmt: skip
+
+    def pixel() -> float:
+        return 1e3 * instrument.pixel_size(mono.energy.value, magnification=effects.magnification)
+
+    def flux() -> float:
+        pixels = simulation.shape[0] * simulation.shape[1]
+        return simulation.photon_rate * pixels * mono.throughput() * ring.current() / ring.nominal
+
+    _add_optics(bank, prefix, mono, lens, pixel)
     frames = bank.add(prefix + "sim:Frames", PHYSICS, enums=("Physics", "Ready made"))
-    parts = Parts(motors, energy, shutter, ring, effects, frames)
+    parts = Parts(motors, mono, shutter, ring, effects, frames)
     scene = Microscope(simulation, parts, instrument)
     camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
     PositionCompare(bank, prefix + "fly:", clock, motors["sample:rot"], camera)
     bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)
-    pixels = simulation.shape[0] * simulation.shape[1]
-    FluxMonitor(
-        bank, prefix + "flux:", clock,
-        rate=lambda: simulation.photon_rate * pixels * ring.current() / ring.nominal, seed=simulation.seed,
-    )  # fmt: skip
+    FluxMonitor(bank, prefix + "flux:", clock, rate=flux, seed=simulation.seed)
+    cell, station = _add_station(bank, simulation, clock, matter, mono, lambda: flux() * shutter.open)
     _add_controls(bank, prefix + "sim:", clock, effects)
     faulty: dict[str, tuple[Faulty, tuple[str, ...]]] = {n: (m, MOTOR_FAULTS) for n, m in motors.items()}
     faulty |= {"cam": (camera, CAMERA_FAULTS), "shutter": (shutter, Shutter.FAULTS), "ring": (ring, Ring.FAULTS)}
+    faulty |= {"mono": (mono, Monochromator.FAULTS)} | station
     Faults(bank, prefix + "sim:", faulty)
-    return Beamline(bank, simulation, clock, specimen, matter, instrument, lens, parts)
+    return Beamline(bank, simulation, clock, specimen, matter, instrument, lens, parts, cell)
 
 
 def _add_optics(
-    bank: Bank, prefix: str, bragg: Motor, lens: optics.ZonePlate, instrument: Instrument, effects: Effects
-) -> Record:
-    """Add energy read-back, calibration, lens constants and pixel size; they follow the Bragg motor."""
-
-    async def recalibrate(record: Record, value: float) -> float:
-        if record is spacing and not 0.5 <= value <= 20:
-            raise PutRefusedError(f"{record.name}: {value} A is outside 0.5..20 A")
-        record.value = value
-        await show()
-        return value
-
-    spacing = bank.add(prefix + "mono:DSpacing", optics.SILICON_111, units="A", precision=5, on_put=recalibrate)
-    offset = bank.add(prefix + "mono:BraggOffset", 0.0, units="deg", precision=6, on_put=recalibrate)
-
-    def read_energy() -> float:
-        return optics.bragg_energy(bragg.position + offset.value, spacing.value)
-
-    def read_pixel() -> float:
-        return 1e3 * instrument.pixel_size(read_energy(), magnification=effects.magnification)
-
-    energy = bank.add(prefix + "mono:EnergyRBV", read_energy(), units="eV", precision=3, read_only=True)
-    pixel = bank.add(prefix + "cam:PixelSize", read_pixel(), units="nm", precision=4, read_only=True)
+    bank: Bank, prefix: str, mono: Monochromator, lens: optics.ZonePlate, pixel: Callable[[], float]
+) -> None:
+    """Add the constants of the zone plate and the pixel size, which follows the energy read-back."""
     constants = (
         ("Diameter", lens.diameter, "um"),
         ("OuterZoneWidth", lens.outer_zone_width, "nm"),
@@ -236,13 +229,28 @@ def _add_optics(
     )
     for name, value, units in constants:
         bank.add(f"{prefix}zp:{name}", value, units=units, read_only=True)
+    record = bank.add(prefix + "cam:PixelSize", pixel(), units="nm", precision=4, read_only=True)
 
     async def show() -> None:
-        await energy.post(read_energy())
-        await pixel.post(read_pixel())
+        await record.post(pixel())
 
-    bragg.moved.append(show)
-    return energy
+    mono.followers.append(show)
+
+
+def _add_station(
+    bank: Bank, simulation: Simulation, clock: Clock, matter: Material, mono: Monochromator, flux: Callable[[], float]
+) -> tuple[Cell, dict[str, tuple[Faulty, tuple[str, ...]]]]:
+    """Add the bulk absorption station and the cell, whose charge sets the valence of the pellet."""
+    prefix, element = simulation.prefix, simulation.element
+    cell = Cell(bank, prefix + "cell:", clock)
+    foil = Foil(bank, prefix + "foil:", element)
+    lowest, highest = matter.references[0].valence, matter.references[-1].valence
+    chambers = IonChambers(
+        bank, prefix, clock, material=matter, foil=foil, flux=flux, seed=simulation.seed,
+        energy=lambda: mono.true_energy(clock.now()),
+        valence=lambda: min(max(metal_valence(element, cell.soc()), lowest), highest),
+    )  # fmt: skip
+    return cell, {"cell": (cell, Cell.FAULTS), "foil": (foil, Foil.FAULTS), "ic": (chambers, IonChambers.FAULTS)}
 
 
 def _add_controls(bank: Bank, prefix: str, clock: Clock, effects: Effects) -> None:

@@ -214,9 +214,13 @@ class InProcess:
             caput=lambda name, value, **_: self.put(name, value),
         )
 
+    def restore(self) -> None:
+        """Give ophyd its former control layer back; devices built so far keep talking to the bank."""
+        ophyd.cl = self._former
+
     def close(self) -> None:
         """End the models and give ophyd its former control layer back."""
-        ophyd.cl = self._former
+        self.restore()
         self.submit(self.bank.close()).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)

@@ -35,6 +35,10 @@ class Effects:
     runout: bool = False
     hot_pixels: bool = False
     zingers: bool = False
+    backlash: bool = False
+    energy_drift: bool = False
+    rocking_curve: bool = False
+    fixed_exit: bool = False
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
@@ -68,6 +72,12 @@ class Amplitudes:
         Counts; counts per s; counts, standard deviation.
     hot_pixels, zingers : float
         Fraction of the pixels; per frame.
+    backlash : float
+        Difference of the true Bragg angle between the two directions of motion, deg; the encoder does not see it.
+    energy_drift : float
+        Slow swing of the true energy, eV, period 2 h.
+    pitch_drift : float
+        Slow swing of the second crystal, urad, period 1 h.
     """
 
     axis_offset: float = 2.3
@@ -83,6 +93,9 @@ class Amplitudes:
     read_noise: float = 1.5
     hot_pixels: float = 2e-4
     zingers: float = 2e-4
+    backlash: float = 2e-4
+    energy_drift: float = 0.1
+    pitch_drift: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)

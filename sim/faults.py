@@ -11,6 +11,10 @@ cam                   hang (never ends), error (ends in state Error), drop (ever
                       disk_full (writing fails), bad_file (the file is truncated on closing)
 shutter               stuck (the status stays)
 ring                  dump (no beam until healed)
+mono                  off_energy (the read-back stays 5 eV beside the target)
+foil                  missing (a hole instead of the foil), stuck
+ic                    dead (offsets only)
+cell                  silent (posts nothing), over_voltage (trips), open (no current)
 pv                    a text: every process variable whose name contains it is offline
 ====================  ==========================================================================
 """

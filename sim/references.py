@@ -75,6 +75,26 @@ def parametric(element: str) -> tuple[Reference, ...]:
     return tuple(_shape(element, valence, half) for valence, half in HALF_HEIGHTS[element])
 
 
+def foil(element: str) -> Reference:
+    """Return the spectrum of the metal: its derivative is largest at the edge energy, its half height 7..8 eV above.
+
+    Examples
+    --------
+    >>> nickel = foil("Ni")
+    >>> float(nickel.energy[np.argmax(np.gradient(nickel.mu, nickel.energy))].round(2))
+    8333.0
+    """
+    if element not in EDGES:
+        raise ReferenceSpectrumError(f"no foil of {element!r}; there are {', '.join(EDGES)}")
+    offset = np.concatenate([np.arange(-80, -15, 1.0), np.arange(-15, 45, STEP), np.arange(45, 401, 1.0)])
+    first = 0.5 + np.arctan(offset / 0.9) / math.pi
+    second = 0.5 + np.arctan((offset - 9.0) / 3.0) / math.pi
+    hump = 0.12 * np.exp(-0.5 * ((offset - 17.0) / 3.0) ** 2)
+    mu = _fade(offset, 0.38 * first + 0.62 * second + hump)
+    steepest = float(offset[np.argmax(np.gradient(mu, offset))])
+    return Reference(element, 0.0, EDGES[element] + offset - steepest, mu, "metal")
+
+
 def _shape(element: str, valence: float, half_height: float) -> Reference:
     offset = np.concatenate([np.arange(-80, -15, 1.0), np.arange(-15, 45, STEP), np.arange(45, 401, 1.0)])
     step = 0.5 + np.arctan((offset - 1.0) / 1.3) / math.pi

@@ -1,0 +1,77 @@
+"""The cell charges as current and time say, with its plateau, and trips when it must."""
+
+import asyncio
+
+import pytest
+
+from sim.cell import Cell, metal_valence
+from sim.clock import Clock
+from sim.records import Bank, PutRefusedError
+
+
+@pytest.fixture
+def cell():
+    return Cell(Bank(), "S:cell:", Clock(3600.0))  # an hour per second
+
+
+def test_charge_is_current_times_time(cell, run):
+    async def work():
+        await cell.current_set.put(0.5)
+        await cell.command.put("Charge")
+        begin = cell._clock.now()
+        await asyncio.sleep(0.05)
+        await cell.command.put("Stop")
+        return cell._clock.now() - begin
+
+    hours = run(work()) / 3600
+    # the clock is read a few times within the puts: 1 ms of wall time is 1e-3 h
+    assert cell.charge.value == pytest.approx(0.5 * hours, abs=1e-3)
+
+
+def test_metals_first_then_the_plateau():
+    slope = metal_valence("Ni", 0.42) - metal_valence("Ni", 0.0)
+    plateau = metal_valence("Ni", 1.0) - metal_valence("Ni", 0.42)
+    assert slope > 10 * plateau
+    assert metal_valence("Mn", 0.0) == metal_valence("Mn", 1.0) == 4.0
+
+
+@pytest.mark.parametrize(("state_of_charge", "voltage"), [(0.25, 4.15), (0.5, 4.50), (0.9, 4.56)])
+def test_voltage_follows_the_first_charge(cell, run, state_of_charge, voltage):
+    cell._charge = state_of_charge * cell.capacity
+    run(cell.refresh())
+    assert cell.voltage.value == pytest.approx(voltage)
+
+
+def test_charging_ends_at_the_upper_voltage(cell, run):
+    async def work():
+        await cell.upper.put(4.2)
+        await cell.command.put("Charge")
+        cell._charge = 0.4 * cell.capacity
+        await cell.refresh()
+
+    run(work())
+    assert cell.status.value == 0
+
+
+def test_over_voltage_trips_until_stopped(cell, run):
+    cell.fault = "over_voltage"
+    run(cell.command.put("Charge"))
+    assert (cell.status.enums[cell.status.value], cell.status.severity) == ("Fault", 2)
+    cell.fault = None
+    with pytest.raises(PutRefusedError, match="tripped"):
+        run(cell.command.put("Charge"))
+    run(cell.command.put("Stop"))
+    assert cell.status.value == 0
+
+
+def test_a_silent_cycler_posts_nothing(cell, run):
+    before = cell.voltage.timestamp
+    cell.fault = "silent"
+    run(cell.refresh())
+    assert cell.voltage.timestamp == before
+
+
+@pytest.mark.parametrize("current", [0.0, -1.0, 1000.0])
+def test_impossible_currents_are_refused(cell, run, current):
+    with pytest.raises(PutRefusedError, match="mA is outside"):
+        run(cell.current_set.put(current))
