@@ -152,7 +152,7 @@ def test_measured_mixed_scales_are_refused_and_aligned(measured_data):
 
 
 def test_measured_manganese_oxides_are_in_order(measured_data):
-    """XASDataLibrary, nominal scale: MnO 6544.05, Mn2O3 6548.5, MnO2 6551.1 eV, and windows move them: they end 80 eV above the edge."""
+    """XASDataLibrary, nominal scale; the spectra end 80 eV above the edge, so windows move them by 0.8 eV."""
     nominal = EnergyScale("SSRL 4-3, nominal")
     windows = Normalisation(pre=(6520, 6535), post=(6575, 6630), pre_order=1, post_order=1, e0=6550)
     found = []
