@@ -1,7 +1,7 @@
 """Column of the rotation axis from the projections themselves, with its uncertainty, or a refusal with its reason.
 
 Two independent ways. *Moments*: while the object stays inside the field its centre of mass follows a sinusoid about the axis;
-very precise, every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the axis,
+every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the axis,
 whether the object is inside the field or not; the motion of the object over what is missing to half a turn is measured from
 neighbouring projections and taken off.
 """
@@ -20,9 +20,11 @@ from analysis.row_registration import RowShift, find_row_shift
 
 Method = Literal["moments", "opposite"]
 
+_WAYS: tuple[Method, ...] = ("moments", "opposite")
 _FEWEST = 6
 _LEAST_RANGE = 60.0
 _LARGEST_MISSING = 6.0
+_LARGEST_CONFLICT = 0.25
 _PAIRS = 12
 _SAME_ANGLE = 1e-3
 
@@ -39,13 +41,13 @@ class RotationAxis:
     ----------
     column : pixels; column 0 is the centre of the first one
     sigma : pixels, standard deviation
-    method : "moments" or "opposite"
+    method : "moments", "opposite", or "both" where both ways agree
     quality : part of the signal that agrees with a rotation about this axis, 0..1
     """
 
     column: float
     sigma: float
-    method: Method
+    method: Literal["moments", "opposite", "both"]
     quality: float
 
 
@@ -58,13 +60,13 @@ def find_axis(
     ----------
     projections : (angle, row, column), optical density
     angles : degrees (angle,), any order
-    method : None takes the moments where the object is inside the field, else opposite views
+    method : None takes what the data allow: the weighted mean of both ways where they agree
     max_sigma : pixels; refuse a less certain axis
 
     Raises
     ------
     RotationAxisError
-        when it cannot be known, with the reason of each way that was tried
+        when it cannot be known, with the reason of each way that was tried, or when the two ways contradict each other
     ValueError
         for shapes that do not fit or values that are not finite
     """
@@ -77,21 +79,41 @@ def find_axis(
         raise ValueError(
             f"projection {int(np.argmin(np.isfinite(profiles).all(axis=1)))} has values that are not finite"
         )
-    refusals = []
-    ways: tuple[Method, ...] = ("moments", "opposite") if method is None else (method,)
-    for way in ways:
+    refusals: list[str] = []
+    found: list[RotationAxis] = []
+    for way in _WAYS if method is None else (method,):
         try:
-            found = _from_moments(profiles, degrees) if way == "moments" else _from_opposite(stack, degrees)
+            axis = _from_moments(profiles, degrees) if way == "moments" else _from_opposite(stack, degrees)
+            _require_sure(axis, stack.shape[2], max_sigma)
         except RotationAxisError as refusal:
             refusals.append(f"{way}: {refusal}")
-            continue
-        if found.sigma <= max_sigma and -0.5 <= found.column <= stack.shape[2] - 0.5:
-            return found
-        refusals.append(
-            f"{way}: column {found.column:.2f} with sigma {found.sigma:.2f} px, needed is one inside "
-            f"-0.5..{stack.shape[2] - 0.5} with sigma up to {max_sigma} px"
+        else:
+            found.append(axis)
+    if not found:
+        raise RotationAxisError("the rotation axis cannot be known; " + "; ".join(refusals))
+    return found[0] if len(found) == 1 else _combined(*found)
+
+
+def _require_sure(axis: RotationAxis, columns: int, max_sigma: float) -> None:
+    if not -0.5 <= axis.column <= columns - 0.5:
+        raise RotationAxisError(f"column {axis.column:.2f} is outside -0.5..{columns - 0.5}")
+    if not axis.sigma <= max_sigma:
+        raise RotationAxisError(f"sigma {axis.sigma:.2f} px of the axis is above {max_sigma} px")
+
+
+def _combined(first: RotationAxis, second: RotationAxis) -> RotationAxis:
+    """Weighted mean of two axes; the two ways share only the noise of a few views."""
+    apart = abs(first.column - second.column)
+    expected = math.hypot(first.sigma, second.sigma)
+    if apart > max(5.0 * expected, _LARGEST_CONFLICT):
+        raise RotationAxisError(
+            f"the rotation axis cannot be known: {first.method} say column {first.column:.2f}, {second.method} views "
+            f"{second.column:.2f}, and these are {apart / expected:.0f} sigma apart"
         )
-    raise RotationAxisError("the rotation axis cannot be known; " + "; ".join(refusals))
+    weights = first.sigma**-2, second.sigma**-2
+    column = (weights[0] * first.column + weights[1] * second.column) / sum(weights)
+    sigma = max(1.0, apart / expected) / math.sqrt(sum(weights))
+    return RotationAxis(column, sigma, "both", min(first.quality, second.quality))
 
 
 def _from_moments(profiles: NDArray[np.float64], degrees: NDArray[np.float64]) -> RotationAxis:

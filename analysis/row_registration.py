@@ -10,6 +10,9 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+_PASSES = 6
+_PAD = 8
+
 
 @dataclass(frozen=True, slots=True)
 class RowShift:
@@ -30,9 +33,14 @@ class RowShift:
 
 
 def find_row_shift(
-    reference: NDArray[Any], moving: NDArray[Any], *, fine: float = 1.5, coarse: float = 16.0, least: float = 0.3
+    reference: NDArray[Any],
+    moving: NDArray[Any],
+    *,
+    fine: float = 1.5,
+    coarse: float = 16.0,
+    least: float = 0.3,
 ) -> RowShift:
-    """Shift (row, column) images along the row; the band-passed correlations of all rows are added.
+    """Shift between (row, column) images along the row; the band-passed correlations of all rows are added.
 
     Parameters
     ----------
@@ -40,20 +48,83 @@ def find_row_shift(
     least : correlation below which the shift is not trusted
     """
     columns = reference.shape[1]
-    whole, found = 0, (math.nan, math.inf, 0.0)
-    for passes in range(4):
+    dx, sigma, quality = 0.0, math.inf, 0.0
+    for number in range(_PASSES):
+        whole = round(dx)
+        if columns - abs(whole) < columns // 4:
+            return RowShift(dx, sigma, quality, False, f"the views overlap by less than a quarter at {dx:.1f} px")
         a, b = _overlap(reference, moving, whole)
-        reach = columns // 2 if passes == 0 else 8
-        found = _peak(a, b, fine, coarse, min(reach, a.shape[1] // 2))
-        if not math.isfinite(found[0]):
+        cross = _CrossRows.of(a, b, dx - whole, fine, coarse)
+        if cross is None:
             return RowShift(math.nan, math.nan, 0.0, False, "the views have no structure in the pass band")
-        step = round(found[0])
-        dx = whole + found[0]
-        if step == 0 or columns - abs(whole + step) < columns // 4:
+        start = cross.highest() if number == 0 else dx - whole
+        rest, sigma, quality = cross.refined(start)
+        change = abs(whole + rest - dx)
+        dx = whole + rest
+        if change < max(0.005, 0.2 * sigma):
             break
-        whole += step
-    reason = "" if found[2] >= least else f"opposite views correlate by {found[2]:.2f}, below {least}"
-    return RowShift(dx, found[1], found[2], not reason, reason)
+    reason = "" if quality >= least else f"the views correlate by {quality:.2f}, below {least}"
+    if not math.isfinite(sigma):
+        reason = "the correlation has no maximum"
+    return RowShift(dx, sigma, quality, not reason, reason)
+
+
+@dataclass(frozen=True, slots=True)
+class _CrossRows:
+    """Weighted cross-spectrum of each row."""
+
+    values: NDArray[np.complex128]
+    length: int
+    power: float
+    inflation: float
+
+    @staticmethod
+    def of(reference: NDArray[Any], moving: NDArray[Any], rest: float, fine: float, coarse: float) -> _CrossRows | None:
+        """Cross-spectra within windows that lie `rest` apart; None where one side has nothing in the pass band."""
+        columns = reference.shape[1]
+        length = scipy.fft.next_fast_len(columns + columns // 2 + _PAD, real=True)
+        q = 2.0 * (np.pi * scipy.fft.rfftfreq(length)) ** 2
+        weights = np.exp(-q * fine**2) * (1.0 - np.exp(-q * coarse**2)) ** 2
+        window = _taper(columns, 0.0)
+        spectra = [
+            _windowed(image, taper, length) for image, taper in ((reference, window), (moving, _taper(columns, rest)))
+        ]
+        powers = [2.0 * float(np.sum(np.abs(s) ** 2 * weights)) for s in spectra]
+        if min(powers) <= 0:
+            return None
+        return _CrossRows(
+            values=spectra[1] * np.conj(spectra[0]) * weights,
+            length=length,
+            power=math.sqrt(powers[0] * powers[1]),
+            inflation=math.sqrt(length * float(np.sum(window**4))) / float(np.sum(window**2)),
+        )
+
+    def highest(self) -> float:
+        """Whole-pixel maximum within half the width of the images."""
+        reach = self.length // 3
+        correlation = scipy.fft.irfft(self.values.sum(axis=0), n=self.length)
+        lags = np.concatenate([np.arange(reach + 1), np.arange(-reach, 0)])
+        return float(lags[int(np.argmax(correlation[lags]))])
+
+    def refined(self, lag: float) -> tuple[float, float, float]:
+        """Maximum of the correlation as a continuous function, its sigma (pixels), and the correlation there."""
+        omega = 2.0 * np.pi * scipy.fft.rfftfreq(self.length)
+        cross = self.values.sum(axis=0)
+        start = lag
+        for _ in range(8):
+            turned = cross * np.exp(1j * omega * lag)
+            curvature = float(np.sum(omega**2 * turned.real))
+            if curvature <= 0:
+                return start, math.inf, 0.0
+            step = -float(np.sum(omega * turned.imag)) / curvature
+            lag += min(max(step, -0.5), 0.5)
+            if abs(step) < 1e-4:
+                break
+        out_of_phase = omega * (self.values * np.exp(1j * omega * lag)).imag
+        by_row = math.sqrt(float(np.sum(np.sum(out_of_phase, axis=1) ** 2)))
+        by_frequency = math.sqrt(float(np.sum(out_of_phase**2))) * self.inflation
+        height = 2.0 * float(np.sum(turned.real))
+        return lag, max(by_row, by_frequency) / curvature, min(max(height / self.power, 0.0), 1.0)
 
 
 def _overlap(reference: NDArray[Any], moving: NDArray[Any], shift: int) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -63,46 +134,15 @@ def _overlap(reference: NDArray[Any], moving: NDArray[Any], shift: int) -> tuple
     return first, second
 
 
-def _peak(
-    reference: NDArray[Any], moving: NDArray[Any], fine: float, coarse: float, reach: int
-) -> tuple[float, float, float]:
-    """Sub-pixel maximum within reach, its sigma, and the correlation there."""
-    columns = reference.shape[1]
-    length = scipy.fft.next_fast_len(columns + reach, real=True)
-    edge = max(columns // 8, 1)
-    window = np.ones(columns)
-    window[:edge] = 0.5 - 0.5 * np.cos(np.pi * (np.arange(edge) + 0.5) / edge)
-    window[-edge:] = window[:edge][::-1]
-    frequency = scipy.fft.rfftfreq(length)
-    q = 2.0 * (np.pi * frequency) ** 2
-    weights = np.exp(-q * fine**2) * (1.0 - np.exp(-q * coarse**2)) ** 2
-    spectra = []
-    for image in (reference, moving):
-        rows = image - image.mean(axis=1, keepdims=True)
-        spectra.append(scipy.fft.rfft(rows * window, n=length, axis=1))
-    products = spectra[1] * np.conj(spectra[0]) * weights
-    powers = [2.0 * float(np.sum(np.abs(s) ** 2 * weights)) for s in spectra]
-    if min(powers) <= 0:
-        return math.nan, math.inf, 0.0
-    cross = products.sum(axis=0)
-    correlation = scipy.fft.irfft(cross, n=length)
-    lags = np.concatenate([np.arange(reach + 1), np.arange(-reach, 0)])
-    lag = float(lags[int(np.argmax(correlation[lags]))])
-    omega = 2.0 * np.pi * frequency
-    start = lag
-    for _ in range(6):
-        turned = cross * np.exp(1j * omega * lag)
-        curvature = float(np.sum(omega**2 * turned.real))
-        if curvature <= 0:
-            return start, math.inf, 0.0
-        step = -float(np.sum(omega * turned.imag)) / curvature
-        lag += min(max(step, -0.5), 0.5)
-        if abs(step) < 1e-4:
-            break
-    out_of_phase = (products * np.exp(1j * omega * lag)).imag
-    score = np.sum(omega * out_of_phase, axis=1)
-    sigma = math.sqrt(float(np.sum(score**2))) / curvature
-    single = math.sqrt(float(np.sum((omega * out_of_phase) ** 2))) / curvature
-    inflation = math.sqrt(columns * float(np.sum(window**4))) / float(np.sum(window**2)) * math.sqrt(length / columns)
-    height = 2.0 * float(np.sum(turned.real))
-    return lag, max(sigma, single * inflation), min(max(height / math.sqrt(powers[0] * powers[1]), 0.0), 1.0)
+def _taper(length: int, shift: float) -> NDArray[np.float64]:
+    """Cosine taper over a sixth of the length at each end, displaced by `shift` pixels."""
+    place = np.arange(length) - shift
+    inner = np.minimum(place, length - 1 - place)
+    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(6.0 * inner / length, 0.0, 1.0)))
+
+
+def _windowed(image: NDArray[Any], window: NDArray[np.float64], length: int) -> NDArray[np.complex128]:
+    """Transform of each row within the window, less its level where the window falls off."""
+    border = window * (1.0 - window)
+    level = (image @ border) / border.sum()
+    return np.asarray(scipy.fft.rfft((image - level[:, None]) * window, n=length, axis=1))

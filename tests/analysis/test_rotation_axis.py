@@ -17,7 +17,7 @@ def noisy(projections: NDArray[np.float64], photons: float = 3000, seed: int = 0
 def test_axis_of_an_object_inside_the_field(blobs, axis: float, count: int) -> None:
     angles = np.arange(count) * 180.0 / count
     found = find_axis(noisy(blobs.projections(angles, (48, 96), axis=axis)), angles)
-    assert found.method == "moments"
+    assert found.method == "both"
     assert abs(found.column - axis) < 0.05
     assert abs(found.column - axis) < 4 * found.sigma
 
@@ -65,6 +65,14 @@ def test_it_refuses_when_the_object_leaves_the_field_and_no_view_is_opposite(blo
         find_axis(projections, angles)
 
 
+def test_it_refuses_when_the_two_ways_contradict_each_other(blobs) -> None:
+    angles = np.linspace(0.0, 180.0, 61)
+    projections = blobs.projections(angles, (48, 96), axis=47.0)
+    projections[1:-1] = blobs.projections(angles[1:-1], (48, 96), axis=49.0)  # the stage jumped, twice
+    with pytest.raises(RotationAxisError, match="apart"):
+        find_axis(noisy(projections), angles)
+
+
 def test_it_refuses_an_empty_field() -> None:
     angles = np.arange(60) * 3.0
     with pytest.raises(RotationAxisError, match="no object|faint"):
@@ -75,6 +83,14 @@ def test_it_refuses_too_small_a_range_of_angles(blobs) -> None:
     angles = np.linspace(0.0, 30.0, 20)
     with pytest.raises(RotationAxisError, match="angles over 30.0 degrees"):
         find_axis(blobs.projections(angles, (48, 96), axis=47.0), angles)
+
+
+def test_each_way_stands_alone(blobs) -> None:
+    angles, axis = np.arange(60) * 3.0, 44.8
+    projections = noisy(blobs.projections(angles, (48, 96), axis=axis))
+    for method in ("moments", "opposite"):
+        found = find_axis(projections, angles, method=method)
+        assert abs(found.column - axis) < 4 * found.sigma
 
 
 def test_shapes_that_do_not_fit_are_refused() -> None:
