@@ -14,7 +14,9 @@ Array = NDArray[Any]
 FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 RUN = 512  # voxels projected together: runs long enough for the memory to keep up
 TILE = 128  # voxels read together: their heights stay in the nearest cache
-CLOSE = np.float32(1e-4)  # of an interval: Newton's last step, after which the error is its square
+# Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
+ZERO, HALF, ONE, TWO, THREE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(3)
+FLAT = np.float32(0.2)  # of the chord's slope: less at the crossing is not believed
 
 OK, NO_JUMP, NO_CROSSING, OUT_OF_RANGE, TOO_NOISY, NOT_MEASURED = 0, 1, 2, 3, 4, 5
 
@@ -81,11 +83,12 @@ def add_squares(source: Array, start: int, count: int, inverse_sigma: Array, squ
         c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
         s0, s1, s2, s3 = inverse_sigma[j], inverse_sigma[j + 1], inverse_sigma[j + 2], inverse_sigma[j + 3]
         for v in range(count):
-            squares[v] += (s0 * a[v]) ** 2 + (s1 * b[v]) ** 2 + (s2 * c[v]) ** 2 + (s3 * d[v]) ** 2
+            av, bv, cv, dv = s0 * a[v], s1 * b[v], s2 * c[v], s3 * d[v]
+            squares[v] += (av * av + bv * bv) + (cv * cv + dv * dv)
     for j in range(n - n % 4, n):
         a, s0 = source[j, start : start + count], inverse_sigma[j]
         for v in range(count):
-            squares[v] += (s0 * a[v]) ** 2
+            squares[v] += s0 * a[v] * s0 * a[v]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -119,33 +122,25 @@ def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array
     """Find the zero of the cubic between knots ``bracket - 1`` and ``bracket``, per voxel.
 
     `intervals` [m, 6]: lower knot, step, and the weights of the left and right chord in the slopes at both knots,
-    times the step (`edge_tables.knot_intervals`). Rows of `found` [3, TILE]: position, slope there, distance from
-    the zero of the chord. Where there is no bracket the result means nothing.
+    times the step (`edge_tables.knot_intervals`). Rows of `found` [6, TILE]: position, slope there, distance from
+    the zero of the chord; the others are work space. Where there is no bracket the result means nothing.
     """
-    last = height.shape[0] - 1
+    gather_cubic(height, count, bracket, intervals, found)
     for v in range(count):
-        i = max(bracket[v], 1)
-        a, b = height[i - 1, v], height[i, v]
-        rise, step = b - a, intervals[i, 1]
-        m0 = intervals[i, 2] * (a - height[max(i - 2, 0), v]) + intervals[i, 3] * rise
-        m1 = intervals[i, 4] * rise + intervals[i, 5] * (height[min(i + 1, last), v] - b)
-        c2, c3 = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
+        start, step, a, rise, m0, m1 = found[0, v], found[1, v], found[2, v], found[3, v], found[4, v], found[5, v]
+        c2, c3 = THREE * rise - TWO * m0 - m1, m0 + m1 - TWO * rise
         chord = -a / rise
-        t, bottom, top = chord, rise * 0, rise * 0 + 1
-        for _ in range(12):
+        t, bottom, top = chord, chord * ZERO, chord * ZERO + ONE
+        for _ in range(4):
             value = a + t * (m0 + t * (c2 + t * c3))
-            bottom = t if value < 0 else bottom
-            top = top if value < 0 else t
-            change = value / (m0 + t * (2 * c2 + 3 * t * c3))
-            inside = (t - change >= bottom) & (t - change <= top)
-            change = change if inside else t - (bottom + top) / 2
-            t -= change
-            if not abs(change) > CLOSE:
-                break
-        steep = m0 + t * (2 * c2 + 3 * t * c3)
+            bottom = t if value < ZERO else bottom
+            top = top if value < ZERO else t
+            new = t - value / (m0 + t * (TWO * c2 + THREE * t * c3))
+            t = new if (new >= bottom) & (new <= top) else (bottom + top) / TWO
+        steep = m0 + t * (TWO * c2 + THREE * t * c3)
         # A cubic that turns back within the bracket has no slope of its own: the chord tells the uncertainty.
-        steep = steep if steep > rise / 5 else rise / 5
-        found[0, v] = intervals[i, 0] + t * step
+        steep = steep if steep > rise * FLAT else rise * FLAT
+        found[0, v] = start + t * step
         found[1, v] = steep / step
         found[2, v] = (t - chord) * step
 
@@ -154,33 +149,52 @@ def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array
 def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found: Array) -> None:
     """Find the maximum next to the knot `peak` of the cubics on both sides, per voxel.
 
-    Rows of `found` [3, TILE]: position (NaN where there is none), height, curvature.
+    Rows of `found` [6, TILE]: position, height, curvature; curvature 0 where there is no maximum; the others are
+    work space.
     """
     last = height.shape[0] - 1
+    upper = np.empty(count, np.int32)
     for v in range(count):
         i = min(max(peak[v], 1), last)
         b = height[i, v]
         up, after = b - height[i - 1, v], height[min(i + 1, last), v] - b
-        rising = (intervals[i, 4] * up + intervals[i, 5] * after > 0) & (i < last)
-        i = i + 1 if rising else i
-        a, b = height[i - 1, v], height[i, v]
-        rise, step = b - a, intervals[i, 1]
-        m0 = intervals[i, 2] * (a - height[max(i - 2, 0), v]) + intervals[i, 3] * rise
-        m1 = intervals[i, 4] * rise + intervals[i, 5] * (height[min(i + 1, last), v] - b)
-        c2, c3 = 3 * rise - 2 * m0 - m1, m0 + m1 - 2 * rise
-        root = c2 * c2 - 3 * c3 * m0
-        good = (m0 >= 0) & (m1 <= 0) & (root > 0)
-        t = m0 / (np.sqrt(root if good else rise * 0) - c2)
-        found[0, v] = intervals[i, 0] + t * step if good else rise * np.float32(np.nan)
+        rising = (intervals[i, 4] * up + intervals[i, 5] * after > ZERO) & (i < last)
+        upper[v] = i + 1 if rising else i
+    gather_cubic(height, count, upper, intervals, found)
+    for v in range(count):
+        start, step, a, rise, m0, m1 = found[0, v], found[1, v], found[2, v], found[3, v], found[4, v], found[5, v]
+        c2, c3 = THREE * rise - TWO * m0 - m1, m0 + m1 - TWO * rise
+        root = c2 * c2 - THREE * c3 * m0
+        good = (m0 >= ZERO) & (m1 <= ZERO) & (root > ZERO)
+        t = m0 / (np.sqrt(root if good else ZERO) - c2)
+        t = t if good else ZERO
+        found[0, v] = start + t * step
         found[1, v] = a + t * (m0 + t * (c2 + t * c3))
-        found[2, v] = (2 * c2 + 6 * t * c3) / (step * step)
+        found[2, v] = (TWO * c2 + TWO * THREE * t * c3) / (step * step) if good else ZERO
 
 
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
-def variance_at(table: Array, x: float, origin: float, per_ev: float, scale2: float) -> float:
-    """Return photon noise times `scale2` plus held-back signal from ``table`` [x, 2] at the nearest grid point."""
-    i = min(max(int((x - origin) * per_ev + np.float32(0.5)), 0), table.shape[0] - 1)
-    return table[i, 0] * scale2 + table[i, 1]  # type: ignore[no-any-return]
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def gather_cubic(height: Array, count: int, upper: Array, intervals: Array, found: Array) -> None:
+    """Set `found` to lower knot, step, height and rise, and the slopes at both knots times the step."""
+    last = height.shape[0] - 1
+    for v in range(count):
+        i = max(upper[v], 1)
+        a, b = height[i - 1, v], height[i, v]
+        rise = b - a
+        found[0, v], found[1, v], found[2, v], found[3, v] = intervals[i, 0], intervals[i, 1], a, rise
+        found[4, v] = intervals[i, 2] * (a - height[max(i - 2, 0), v]) + intervals[i, 3] * rise
+        found[5, v] = intervals[i, 4] * rise + intervals[i, 5] * (height[min(i + 1, last), v] - b)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def look_up(table: Array, found: Array, count: int, origin: float, per_ev: float, scale2: Array) -> None:
+    """Set ``found[3]`` to the variance at the positions ``found[0]``: photon noise times `scale2` plus held-back signal.
+
+    `table` [x, 2] holds both on an even grid; the nearest point is taken.
+    """
+    for v in range(count):
+        i = min(max(int((found[0, v] - origin) * per_ev + HALF), 0), table.shape[0] - 1)
+        found[3, v] = table[i, 0] * scale2[v] + table[i, 1]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -203,40 +217,44 @@ def read_tile(
     it, how far the crossing lies from that of the chord.
     """
     intervals, first, last, origin, per_ev, at_edge, at_peak, of_jump = tables
-    least, largest = np.float32(limits[0]), np.float32(limits[1])
     crossing = np.empty(TILE, np.int32)
     peak = np.empty(TILE, np.int32)
-    edge = np.empty((3, TILE), height.dtype)
-    white = np.empty((3, TILE), height.dtype)
+    edge = np.empty((6, TILE), height.dtype)
+    white = np.empty((6, TILE), height.dtype)
     find_brackets(height, count, first, last, crossing, peak)
     refine_crossings(height, count, crossing, intervals, edge)
     refine_peaks(height, count, peak, intervals, white)
+    look_up(at_edge, edge, count, origin, per_ev, scale2)
+    look_up(at_peak, white, count, origin, per_ev, scale2)
+    for v in range(count):
+        j, s2 = jump[v], scale2[v]
+        slope, bend, curvature = edge[1, v], edge[2, v], white[2, v]
+        edge[3, v] = np.sqrt(edge[3, v] / (slope * slope) + bend * bend)
+        edge[4, v] = np.sqrt(of_jump[0] * s2 + of_jump[1])
+        white[4, v] = -np.sqrt(white[3, v]) / curvature
+        white[5, v] = white[1, v] / j + HALF
+    for v in range(count):
+        why = TOO_NOISY if edge[3, v] > limits[1] else OK
+        none = OUT_OF_RANGE if height[first, v] >= ZERO else NO_CROSSING
+        why = none if crossing[v] < 0 else why
+        why = why if (jump[v] > ZERO) & (jump[v] >= limits[0] * edge[4, v]) else NO_JUMP
+        code[start + v] = why if np.isfinite(jump[v] + scale2[v]) else NOT_MEASURED
     nothing = np.float32(np.nan)
     for v in range(count):
-        n = start + v
-        x, slope, bend, s2, j = edge[0, v], edge[1, v], edge[2, v], scale2[v], jump[v]
-        measured = np.isfinite(j) & np.isfinite(s2)
-        jump_sigma = np.sqrt(of_jump[0] * s2 + of_jump[1])
-        sigma = np.sqrt(variance_at(at_edge, x, origin, per_ev, s2) / (slope * slope) + bend * bend)
-        why = TOO_NOISY if sigma > largest else OK
-        none = OUT_OF_RANGE if height[first, v] >= 0 else NO_CROSSING
-        why = none if crossing[v] < 0 else why
-        why = why if (j > 0) & (j >= least * jump_sigma) else NO_JUMP
-        why = why if measured else NOT_MEASURED
-        good = why == OK
-        code[n] = why
-        out[0, n] = x if good else nothing
-        out[1, n] = sigma if good else nothing
-        out[2, n] = j if measured else nothing
-        out[3, n] = jump_sigma if measured else nothing
-        p, curvature = white[0, v], white[2, v]
-        if out.shape[0] > 7:
-            out[7, n] = bend
-        good &= (curvature < 0) & (peak[v] < last) & np.isfinite(p)
-        out[4, n] = p if good else nothing
-        p_sigma = np.sqrt(variance_at(at_peak, p if good else origin, origin, per_ev, s2)) / -curvature
-        out[5, n] = p_sigma if good else nothing
-        out[6, n] = white[1, v] / j + np.float32(0.5) if good else nothing
+        good = code[start + v] == OK
+        out[0, start + v] = edge[0, v] if good else nothing
+        out[1, start + v] = edge[3, v] if good else nothing
+    for v in range(count):
+        good = code[start + v] != NOT_MEASURED
+        out[2, start + v] = jump[v] if good else nothing
+        out[3, start + v] = edge[4, v] if good else nothing
+    for v in range(count):
+        good = (code[start + v] == OK) & (white[2, v] < ZERO) & (peak[v] < last)
+        out[4, start + v] = white[0, v] if good else nothing
+        out[5, start + v] = white[4, v] if good else nothing
+        out[6, start + v] = white[5, v] if good else nothing
+    if out.shape[0] > 7:
+        out[7, start : start + count] = edge[2, :count]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -272,9 +290,9 @@ def read_sums(
             residual = squares[start : start + count].copy()
             for j in range(whitener.shape[0]):
                 for v in range(count):
-                    residual[v] -= explained[j, v] ** 2
+                    residual[v] -= explained[j, v] * explained[j, v]
             for v in range(count):
-                scale2[v] = (given + max(residual[v], residual[v] * 0)) / (given + freedom)
+                scale2[v] = (given + (residual[v] if residual[v] > ZERO else ZERO * residual[v])) / (given + freedom)
         read_tile(height, jump[0], scale2, count, first + start - low, tables, limits, out, code)
 
 

@@ -146,17 +146,17 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     if at[0] < 0:
         return nothing(Code.OUT_OF_RANGE if height[maps.first, 0] >= 0 else Code.NO_CROSSING)
     intervals = knot_intervals(maps.knots)
-    found = np.empty((3, 1))
+    found = np.empty((6, 1))
     crossing.refine_crossings(height, 1, at, intervals, found)
-    x, slope, bend = found[:, 0]
+    x, slope, bend = found[:3, 0]
     value, _ = interpolation(maps.knots, np.array([x]))
     sigma = float(np.sqrt(((value @ maps.rows) ** 2 @ noise**2)[0] / slope**2 + bend**2))
     if sigma > LARGEST_SIGMA:
         return nothing(Code.TOO_NOISY)
     white, white_sigma, top = nan, nan, nan
     crossing.refine_peaks(height, 1, peak, intervals, found)
-    p, height_there, curvature = found[:, 0]
-    if peak[0] < maps.last and np.isfinite(p) and curvature < 0:
+    p, height_there, curvature = found[:3, 0]
+    if peak[0] < maps.last and curvature < 0:
         _, steep = interpolation(maps.knots, np.array([p]))
         white, top = float(p), float(height_there / jump + 0.5)
         white_sigma = float(np.sqrt((steep @ maps.rows) ** 2 @ noise**2)[0] / -curvature)

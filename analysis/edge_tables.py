@@ -179,12 +179,18 @@ def edge_reader(
     jump = maps.jump @ basis.vectors
     fine = np.linspace(knots[0], knots[-1], _table_size(knots))
     value, slope = interpolation(knots, fine)
-    covariances = (projected.noise, projected.missing)
     f32 = np.float32
-    at_edge, at_peak = (
-        np.stack([_variance(m @ rows, c) for c in covariances], axis=1).astype(f32) for m in (value, slope)
+    at_edge, at_peak, of_jump = (
+        np.stack(
+            [
+                _variance(m @ basis.vectors, projected.noise),
+                _variance(m @ basis.vectors, projected.missing) + ((m @ basis.tail) ** 2).sum(axis=1),
+            ],
+            axis=1,
+        ).astype(f32)
+        for m in (value @ maps.rows, slope @ maps.rows, maps.jump[None])
     )
-    of_jump = np.array([_variance(jump[None], c)[0] for c in covariances], dtype=f32)
+    of_jump = of_jump[0]
     per_ev = f32((fine.size - 1) / (fine[-1] - fine[0]))
     read = projected.gain @ projected.weights
     tables = (

@@ -11,7 +11,7 @@ from analysis.spectra import FloatArray, checked_energies
 
 FEWEST_SPECTRA_PER_ENERGY = 4  # fewer spectra than this times the energies do not fix a basis
 BLOCK = 128  # neighbouring voxels taken together into the sample: contiguous reads
-LEAST_WEIGHT = 0.1  # components whose signal is under a tenth of signal + noise are left out
+LEAST_WEIGHT = 0.25  # components whose signal is under a tenth of signal + noise are left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,6 +23,7 @@ class Basis:
     energies : float64 [E], eV
     vectors : float64 [E, k]; a voxel spectrum is ``vectors @ c`` plus noise
     prior : float64 [k], expected mean square of each coefficient; inf where nothing is assumed
+    tail : float64 [E, t], signal left out because it is weaker than the noise, one column per component, rms
     sigma : float64 [E], the noise that the basis was learnt with, `noise_scale` included
     eigenvalues : float64, of the whitened second moment of the sample, largest first; noise alone gives 1
     noise_scale : measured noise over given noise (from the eigenvalues that are noise only); 1 if not measurable
@@ -31,6 +32,7 @@ class Basis:
     energies: FloatArray
     vectors: FloatArray
     prior: FloatArray
+    tail: FloatArray
     sigma: FloatArray
     eigenvalues: FloatArray
     noise_scale: float = 1.0
@@ -70,6 +72,7 @@ def full_basis(energies: FloatArray, sigma: FloatArray) -> Basis:
         energies=energies,
         vectors=np.diag(sigma),
         prior=np.full(energies.size, np.inf),
+        tail=np.empty((energies.size, 0)),
         sigma=sigma,
         eigenvalues=np.empty(0),
     )
@@ -131,12 +134,15 @@ def learn_from_sample(
     scale = noise_scale(values) if rescale else 1.0
     weight = shrinkage(values / scale**2, energy.size / count)
     kept = max(int((weight > LEAST_WEIGHT).sum()), 1) if rank is None else rank
-    w = np.clip(weight[:kept], LEAST_WEIGHT, 1 - 1e-12)
+    w = np.clip(weight, 0.0, 1 - 1e-12)
+    strength = w / (1 - w)
     noise = sigma * scale
+    left = np.flatnonzero(strength[kept:] > 0) + kept
     return Basis(
         energies=energy,
         vectors=vectors[:, :kept] * noise[:, None],
-        prior=w / (1 - w),
+        prior=np.maximum(strength[:kept], LEAST_WEIGHT),
+        tail=vectors[:, left] * np.sqrt(strength[left]) * noise[:, None],
         sigma=noise,
         eigenvalues=values / scale**2,
         noise_scale=scale,

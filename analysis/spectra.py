@@ -40,9 +40,7 @@ def checked_energies(energies: ArrayLike, *, least: int = 2) -> FloatArray:
     falling = np.flatnonzero(np.diff(energy) <= 0)
     if falling.size:
         i = int(falling[0])
-        raise ValueError(
-            f"energies {energy[i]:g}, {energy[i + 1]:g} eV (numbers {i}, {i + 1}) do not increase"
-        )
+        raise ValueError(f"energies {energy[i]:g}, {energy[i + 1]:g} eV (numbers {i}, {i + 1}) do not increase")
     return energy
 
 
@@ -80,9 +78,7 @@ class Spectrum:
             if values.shape != energy.shape:
                 raise ValueError(f"{what} of {self.name!r} has shape {values.shape}, energies {energy.shape}")
             if not np.isfinite(values).all():
-                raise ValueError(
-                    f"{what} of {self.name!r} has {np.sum(~np.isfinite(values))} non-finite values"
-                )
+                raise ValueError(f"{what} of {self.name!r} has {np.sum(~np.isfinite(values))} non-finite values")
             object.__setattr__(self, what, values)
         if self.sigma is not None and (self.sigma < 0).any():
             raise ValueError(f"sigma of {self.name!r} is negative at {energy[np.argmin(self.sigma)]:g} eV")
@@ -234,12 +230,8 @@ def normalise(
     lines = line_operator(energies, normalisation)
     jump = values @ lines.jump
     if not (jump > 0).all():
-        raise ValueError(
-            f"edge jump {np.nanmin(jump):.3g} is not positive between the windows {normalisation}"
-        )
-    noise = (
-        pre_edge_noise(energies, values, lines)[..., None] if sigma is None else np.asarray(sigma, np.float64)
-    )
+        raise ValueError(f"edge jump {np.nanmin(jump):.3g} is not positive between the windows {normalisation}")
+    noise = pre_edge_noise(energies, values, lines)[..., None] if sigma is None else np.asarray(sigma, np.float64)
     jump_sigma = np.sqrt(np.broadcast_to(noise, values.shape) ** 2 @ lines.jump**2)
     subtracted = (values - values @ lines.pre.T) / jump[..., None]
     level = np.where(energies >= lines.normalisation.e0, 1.0 - values @ lines.post.T / jump[..., None], 0.0)
@@ -257,9 +249,7 @@ def pre_edge_noise(energy: FloatArray, mu: FloatArray, lines: LineOperator) -> F
     return np.asarray(np.sqrt((residual**2).sum(-1) / freedom))
 
 
-def _line(
-    energy: FloatArray, window: tuple[float, float], order: int, e0: float
-) -> tuple[FloatArray, FloatArray]:
+def _line(energy: FloatArray, window: tuple[float, float], order: int, e0: float) -> tuple[FloatArray, FloatArray]:
     """Least-squares polynomial through a window, as maps to its values [E, E] and to its value at e0 [E]."""
     inside = (energy >= window[0]) & (energy <= window[1])
     scale = max(float(np.abs(energy - e0).max()), 1.0)
@@ -272,9 +262,7 @@ def _line(
 def _order_carried(name: str, energy: FloatArray, window: tuple[float, float], order: int, e0: float) -> int:
     count = int(((energy >= window[0]) & (energy <= window[1])).sum())
     if count == 0:
-        span = (
-            f"energies span {energy.min():g}..{energy.max():g} eV" if energy.size else "there are no energies"
-        )
+        span = f"energies span {energy.min():g}..{energy.max():g} eV" if energy.size else "there are no energies"
         raise ValueError(f"no energy in the {name} window {window[0]:g}..{window[1]:g} eV; {span}")
     for carried in range(min(order, count - 1), 0, -1):
         gain = np.linalg.norm(_line(energy, window, carried, e0)[1])
