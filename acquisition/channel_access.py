@@ -40,15 +40,17 @@ def set_timeouts() -> None:
             raise ServiceError("set_timeouts() must be called before the first device is made") from reason
 
 
-def free_port_pair() -> int:
-    """A loopback port that is free, with its successor, for both TCP and UDP.
+def free_port_pair(first: int = 20000) -> int:
+    """A loopback port from `first` on that is free, with its successor, for both TCP and UDP.
 
-    Two Channel Access servers on one UDP port would shadow each other, so both kinds are tried.
+    Two Channel Access servers on one UDP port would shadow each other, so both kinds are tried; and processes that
+    look at the same time begin at different places.
     """
-    for port in range(20000 + os.getpid() % 20000 // 2 * 2, 60000, 2):
+    for step in range(0, 10000, 2):
+        port = first + (2 * os.getpid() + step) % 10000
         if all(_is_free(candidate) for candidate in (port, port + 1)):
             return port
-    raise ServiceError("no free pair of ports on 127.0.0.1 between 20000 and 60000")
+    raise ServiceError(f"no free pair of ports on 127.0.0.1 between {first} and {first + 10000}")
 
 
 def _is_free(port: int) -> bool:

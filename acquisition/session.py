@@ -49,7 +49,7 @@ class Session:
         file = BeamlineFile.load(self.path)
         self.file = file.model_copy(update={"storage": file.storage.below(self.folder)})
         self.tiled = TiledServer(
-            self.file.storage.tiled, self.file.tiled.host, self.file.tiled.port or channel_access.free_port_pair()
+            self.file.storage.tiled, self.file.tiled.host, self.file.tiled.port or channel_access.free_port_pair(40000)
         )
         self.simulated: SimulatedBeamline | None = None
         self.services: dict[str, Service] = {}

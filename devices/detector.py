@@ -74,7 +74,7 @@ class Detector(Device):
         self._write_path = write_path
         self._per_trigger = 1
         self._expected = 0
-        self._emitted = True
+        self._emitted = True  # no block waits to be pointed to
         self._count: FrameCount | None = None
         super().__init__(prefix, name=name, **kwargs)
         self.pixel_size.name = f"{name}_pixel_size"
@@ -105,6 +105,7 @@ class Detector(Device):
         ):
             signal.put(value)
         self.writer.make_ready(self._write_path)
+        self._emitted = True
         self._count = FrameCount(self.cam.acquire, self.writer.num_captured, self.cam.detector_state)
         return list(staged)
 
@@ -161,18 +162,19 @@ class Detector(Device):
         period = max(float(self.cam.acquire_time.get()), float(self.cam.acquire_period.get()))
         status = DeviceStatus(self)
         limit = self._per_trigger * period + self.margin
-        fail_after(status, limit, lambda: self._not_done(limit))
+        fail_after(status, limit, lambda: self._not_done(limit), then=self._stop_camera)
         self._count.expect(self._expected, status, self.name)
         self.cam.acquire.put(1, wait=False)
         return status
 
     def _not_done(self, limit: float) -> DetectorError:
-        """Stop a camera that has not ended in time; returns what to report."""
-        self.cam.acquire.put(0, wait=False)
         return DetectorError(
             f"{self.name}: {self.writer.num_captured.get()} of {self._expected} frames after {limit:.1f} s; detector"
-            f" state {self.cam.detector_state.get()}; it was told to stop"
+            f" state {self.cam.detector_state.get()}; it is told to stop"
         )
+
+    def _stop_camera(self) -> None:
+        self.cam.acquire.put(0, wait=False)
 
     def describe(self) -> dict[str, Any]:
         """Data keys: exposure, pixel size and the external blocks."""

@@ -84,7 +84,7 @@ class Motor(EpicsMotor):
             fail(superseded, MotionError(f"{self.name}: superseded by a move to {position} {self.egu}"))
         self._started_moving = False
         fail_on_disconnect(status, self.motor_done_move, self.user_readback)
-        fail_after(status, limit, lambda: self._not_done(position, limit))
+        fail_after(status, limit, lambda: self._not_done(position, limit), then=self._stop_record)
         self.user_setpoint.put(position, wait=False)
         if wait:
             wait_for_status(status)
@@ -92,9 +92,12 @@ class Motor(EpicsMotor):
 
     def _done_moving(self, success: bool = True, timestamp: float | None = None, value: Any = None, **_: Any) -> None:
         with self._move_lock:
-            status, self._move_status = self._move_status, None
+            status = self._move_status
+            reason = None if status is None else self._reason_not_arrived(float(status.target), success)
+            if reason is not None and success and not self.motor_done_move.get(use_monitor=False):
+                return  # the end of an earlier move: the record is on its way to the new target already
+            self._move_status = None
         if status is not None and not status.done:
-            reason = self._reason_not_arrived(float(status.target), success)
             if reason is None:
                 finish(status)
             else:
@@ -116,12 +119,13 @@ class Motor(EpicsMotor):
             callback(obj=self, sub_type=self._SUB_REQ_DONE, success=success, timestamp=timestamp)
 
     def _not_done(self, target: float, limit: float) -> MotionError:
-        """Stop a motor that has not ended in time; returns what to report."""
-        self.motor_stop.put(1, wait=False)
         return MotionError(
-            f"{self.name}: at {self.position:.6g} {self.egu}, not at {target:.6g} {self.egu} after {limit:.1f} s;"
-            " it was told to stop"
+            f"{self.name}: at {self.position:.6g} {self.egu}, sent to {target:.6g} {self.egu}, not done after"
+            f" {limit:.1f} s; it is told to stop"
         )
+
+    def _stop_record(self) -> None:
+        self.motor_stop.put(1, wait=False)
 
     def _reason_not_arrived(self, target: float, success: bool) -> str | None:
         where = f"{self.name}: at {self.position:.6g} {self.egu}, sent to {target:.6g} {self.egu}"

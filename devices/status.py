@@ -21,9 +21,22 @@ def fail(status: StatusBase, reason: Exception) -> None:
     _end(status, lambda: status.set_exception(reason))
 
 
-def fail_after(status: StatusBase, seconds: float, reason: Callable[[], Exception]) -> None:
-    """Fail `status` with `reason()` when it has not ended in `seconds`; the reason is asked for only then."""
-    timer = threading.Timer(seconds, lambda: None if status.done else fail(status, reason()))
+def fail_after(
+    status: StatusBase, seconds: float, reason: Callable[[], Exception], *, then: Callable[[], None] | None = None
+) -> None:
+    """Fail `status` with `reason()` when it has not ended in `seconds`, and `then` do what makes the hardware safe.
+
+    The reason is asked for, and given, before `then` runs: stopping a motor would otherwise look like an arrival.
+    """
+
+    def give_up() -> None:
+        if status.done:
+            return
+        fail(status, reason())
+        if then is not None:
+            then()
+
+    timer = threading.Timer(seconds, give_up)
     timer.daemon = True
     timer.start()
     status.add_callback(lambda _: timer.cancel())
