@@ -188,13 +188,14 @@ def gather_cubic(height: Array, count: int, upper: Array, intervals: Array, foun
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def look_up(table: Array, found: Array, count: int, origin: float, per_ev: float, scale2: Array) -> None:
-    """Set ``found[3]`` to the variance at the positions ``found[0]``: photon noise times `scale2` plus held-back signal.
+    """Set ``found[3]`` to the variance at the positions ``found[0]``, and correct these.
 
-    `table` [x, 2] holds both on an even grid; the nearest point is taken.
+    `table` [x, 3] holds photon noise, held-back signal and correction on an even grid; the nearest point is taken.
     """
     for v in range(count):
         i = min(max(int((found[0, v] - origin) * per_ev + HALF), 0), table.shape[0] - 1)
         found[3, v] = table[i, 0] * scale2[v] + table[i, 1]
+        found[0, v] += table[i, 2]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.edge import fit_edges
 from analysis.edge_tables import half_height_maps, interpolation
-from analysis.lowrank import Basis, learn_from_sample
+from analysis.lowrank import Basis, learn_basis
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 
@@ -88,7 +88,7 @@ def knowledge_from_spectra(
     energy = checked_energies(energies)
     values = np.asarray(spectra, dtype=np.float32)
     pilot = np.broadcast_to(np.asarray(sigma, dtype=np.float64), energy.shape)
-    basis = learn_from_sample(energy, values, pilot)
+    basis = learn_basis(energy, values, pilot)
     edges = fit_edges(energy, values, sigma=pilot, normalisation=normalisation, basis=basis)
     fitted = np.flatnonzero(edges.code == 0)
     if fitted.size == 0:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis import crossing
+from analysis.edge_correction import corrected
 from analysis.edge_map import Code, Edge, EdgeMap
 from analysis.edge_reading import edge_map, read_edges, with_voxel_noise
 from analysis.edge_tables import (
@@ -20,13 +21,14 @@ from analysis.edge_tables import (
     interpolation,
     knot_intervals,
 )
-from analysis.lowrank import Basis, learn_basis
+from analysis.lowrank import Basis, learn_basis, sampled_voxels
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 __all__ = ["Code", "Edge", "EdgeMap", "fit_edges", "half_height"]
 
 Float32Array = NDArray[np.float32]
 
+SAMPLE = 16384  # voxels the basis is learnt from
 LEAST_JUMP = 3.0  # edge jump over its own standard deviation
 LARGEST_SIGMA = 2.0  # eV
 
@@ -39,7 +41,7 @@ def fit_edges(
     normalisation: Normalisation | None,
     rank: int | None = None,
     mask: NDArray[np.bool_] | None = None,
-    sample: int = 32768,
+    sample: int = SAMPLE,
     basis: Basis | None = None,
     search: tuple[float, float] | None = None,
     least_jump: float = LEAST_JUMP,
@@ -72,8 +74,9 @@ def fit_edges(
     wanted = _checked_mask(mask, values.shape[1])
     if normalisation is not None:
         normalisation.effective(energy)
+    chosen = values[:, sampled_voxels(values.shape[1], wanted, sample)]
     if basis is None:
-        basis = learn_basis(energy, values, noise, rank=rank, mask=wanted, sample=sample)
+        basis = learn_basis(energy, chosen, noise, rank=rank)
     measured = _positions(basis.energies, energy)
     noise = noise * basis.noise_scale
     reader = edge_reader(
@@ -85,6 +88,7 @@ def fit_edges(
         voxel_noise=voxel_noise is None,
         limits=(least_jump, largest_sigma),
     )
+    reader = corrected(reader, chosen)
     out, code = read_edges(reader, values, threads=threads, with_bend=voxel_noise is not None)
     if voxel_noise is not None:
         with_voxel_noise(out, code, reader, voxel_noise * np.float32(basis.noise_scale), largest_sigma)

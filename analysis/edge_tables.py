@@ -48,10 +48,13 @@ class EdgeReader:
     weights : float32 [k, E], inverse_sigma : float32 [E], for the projection
     arguments : what `crossing.read_sums` takes
     normalisation : windows and orders as used
-    at_edge, at_peak : float32 [x, 2], variance of the height and of its slope on an even grid of positions: photon
-        noise and signal held back by the prior
+    sigma : float64 [E], noise of the spectra
+    origin, per_ev : first position and points per eV of the grid of the tables below
+    at_edge, at_peak : float32 [x, 3], variance of the height and of its slope on an even grid of positions: photon
+        noise and signal held back by the basis; and what is added to the position (eV)
     of_jump : float32 [2], the same of the jump
     height_response, slope_response, jump_response : float32 [x, E] or [1, E], what these are of the spectrum
+    raw_height, raw_slope : float32 [x, E], the same without the basis; None where not all its energies are measured
     """
 
     reference: float
@@ -59,12 +62,21 @@ class EdgeReader:
     inverse_sigma: NDArray[np.float32]
     arguments: tuple[Any, ...]
     normalisation: Normalisation | None
+    sigma: FloatArray
+    origin: float
+    per_ev: float
     at_edge: NDArray[np.float32]
     at_peak: NDArray[np.float32]
     of_jump: NDArray[np.float32]
     height_response: NDArray[np.float32]
     slope_response: NDArray[np.float32]
     jump_response: NDArray[np.float32]
+    raw_height: NDArray[np.float32] | None
+    raw_slope: NDArray[np.float32] | None
+
+    def grid(self, count: int) -> FloatArray:
+        """Return the positions (eV, from `reference`) of the `count` points of the tables."""
+        return np.asarray(self.origin + np.arange(count) / self.per_ev)
 
 
 def half_height_maps(
@@ -180,17 +192,11 @@ def edge_reader(
     fine = np.linspace(knots[0], knots[-1], _table_size(knots))
     value, slope = interpolation(knots, fine)
     f32 = np.float32
+    to_height, to_slope = value @ maps.rows, slope @ maps.rows
     at_edge, at_peak, of_jump = (
-        np.stack(
-            [
-                _variance(m @ basis.vectors, projected.noise),
-                _variance(m @ basis.vectors, projected.missing) + ((m @ basis.tail) ** 2).sum(axis=1),
-            ],
-            axis=1,
-        ).astype(f32)
-        for m in (value @ maps.rows, slope @ maps.rows, maps.jump[None])
+        _variances(m, basis, projected).astype(f32) for m in (to_height, to_slope, maps.jump[None])
     )
-    of_jump = of_jump[0]
+    everything = measured.size == basis.energies.size and basis.rank < basis.energies.size
     per_ev = f32((fine.size - 1) / (fine[-1] - fine[0]))
     read = projected.gain @ projected.weights
     tables = (
@@ -201,7 +207,7 @@ def edge_reader(
         per_ev,
         at_edge,
         at_peak,
-        of_jump,
+        of_jump[0, :2],
     )
     freedom = _freedom(projected) + extra_freedom if voxel_noise else 0.0
     return EdgeReader(
@@ -220,18 +226,31 @@ def edge_reader(
             (f32(limits[0]), f32(limits[1])),
         ),
         normalisation=maps.normalisation,
+        sigma=sigma,
+        origin=float(fine[0]),
+        per_ev=float(per_ev),
         at_edge=at_edge,
         at_peak=at_peak,
-        of_jump=of_jump,
+        of_jump=of_jump[0, :2],
         height_response=(value @ (rows @ read)).astype(f32),
         slope_response=(slope @ (rows @ read)).astype(f32),
         jump_response=(jump @ read)[None].astype(f32),
+        raw_height=to_height.astype(f32) if everything else None,
+        raw_slope=to_slope.astype(f32) if everything else None,
     )
 
 
 def _freedom(projected: Projection) -> float:
     """Degrees of freedom of a voxel's residual; none where too few to tell anything."""
     return float(projected.freedom) if projected.freedom >= 4 else 0.0
+
+
+def _variances(maps: FloatArray, basis: Basis, projected: Projection) -> FloatArray:
+    """Variance of ``maps @ spectrum``: photon noise let through and signal held back; and no correction yet."""
+    rows = maps @ basis.vectors
+    left_out = ((maps @ basis.tail) ** 2).sum(axis=1)
+    held_back = _variance(rows, projected.missing) + left_out
+    return np.stack([_variance(rows, projected.noise), held_back, np.zeros(len(rows))], axis=1)
 
 
 def _variance(rows: FloatArray, covariance: FloatArray) -> FloatArray:

@@ -8,7 +8,7 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, Code, EdgeMap
+from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, SAMPLE, Code, EdgeMap
 from analysis.lowrank import Basis, full_basis
 from analysis.running_store import Reading, Sums, Values
 from analysis.spectra import FloatArray, Normalisation, checked_energies
@@ -46,7 +46,7 @@ class RunningEdges:
         normalisation: Normalisation,
         basis: Basis | None = None,
         search: tuple[float, float] | None = None,
-        sample: int = 32768,
+        sample: int = SAMPLE,
         memory: int = MEMORY,
         directory: str | Path | None = None,
         least_jump: float = LEAST_JUMP,
@@ -67,7 +67,7 @@ class RunningEdges:
         if basis is None:
             self._store = Values(self.energies, n_voxels, sample, memory, directory)
         else:
-            self._store = Sums(basis, self.energies, n_voxels)
+            self._store = Sums(basis, self.energies, n_voxels, sample)
 
     @property
     def measured(self) -> FloatArray:

@@ -11,7 +11,7 @@ from analysis.spectra import FloatArray, checked_energies
 
 FEWEST_SPECTRA_PER_ENERGY = 4  # fewer spectra than this times the energies do not fix a basis
 BLOCK = 128  # neighbouring voxels taken together into the sample: contiguous reads
-LEAST_WEIGHT = 0.25  # components whose signal is under a tenth of signal + noise are left out
+LEAST_WEIGHT = 0.25  # components whose signal is a smaller part of signal + noise are left out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -84,15 +84,14 @@ def learn_basis(
     sigma: FloatArray,
     *,
     rank: int | None = None,
-    mask: NDArray[np.bool_] | None = None,
-    sample: int = 32768,
     rescale: bool = True,
 ) -> Basis:
-    """Learn a basis from a sample of voxel spectra.
+    """Learn a basis from a sample of voxel spectra (`sampled_voxels`); those not finite are left out.
 
     The eigenvectors of the whitened second moment are kept whose eigenvalue stands above the edge of the noise
-    eigenvalues, ``(1 + sqrt(E / voxels))**2``, and each is weighted by its optimal shrinkage. With fewer than
-    four voxels per energy no basis can be told from noise and the full one is returned.
+    eigenvalues, ``(1 + sqrt(E / N))**2``, and whose signal is a quarter or more of signal and noise; each is weighted
+    by its optimal shrinkage. With fewer than four spectra per energy no basis can be told from noise and the full one
+    is returned.
 
     Parameters
     ----------
@@ -100,27 +99,12 @@ def learn_basis(
     spectra : [E, N]
     sigma : [E], standard deviation of the noise of a typical voxel
     rank : keep exactly this many components instead
-    mask : [N], voxels that may be sampled
-    sample : how many voxels to use at most
     rescale : correct `sigma` by a common factor read from the noise eigenvalues, where there are enough
 
     References
     ----------
     Gavish and Donoho, Optimal shrinkage of singular values, doi:10.1109/TIT.2017.2653801.
     """
-    chosen = sampled_voxels(spectra.shape[1], mask, sample)
-    return learn_from_sample(energies, spectra[:, chosen], sigma, rank=rank, rescale=rescale)
-
-
-def learn_from_sample(
-    energies: FloatArray,
-    spectra: NDArray[np.float32],
-    sigma: FloatArray,
-    *,
-    rank: int | None = None,
-    rescale: bool = True,
-) -> Basis:
-    """Learn a basis from all of `spectra` [E, N] that are finite; see `learn_basis`."""
     energy = checked_energies(energies, least=1)
     if rank is not None and not 1 <= rank <= energy.size:
         raise ValueError(f"rank {rank} is outside 1..{energy.size}, the number of energies")

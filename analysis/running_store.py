@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from analysis import crossing
+from analysis.edge_correction import corrected
 from analysis.edge_map import EdgeMap
 from analysis.edge_reading import ROWS, edge_map, in_parts, read_edges
 from analysis.edge_tables import edge_reader
-from analysis.lowrank import Basis, learn_from_sample, sampled_voxels
+from analysis.lowrank import Basis, learn_basis, sampled_voxels
 from analysis.spectra import FloatArray, Normalisation
 
 Float32Array = NDArray[np.float32]
@@ -67,7 +68,7 @@ class Values:
         """Learn a basis from the sample and read all voxels, part by part."""
         at = np.flatnonzero(np.isfinite(self.sigma))
         sigma = self.sigma[at]
-        basis = learn_from_sample(self.energies[at], self._sample[at], sigma)
+        basis = learn_basis(self.energies[at], self._sample[at], sigma)
         reader = edge_reader(
             basis,
             np.arange(at.size),
@@ -76,6 +77,7 @@ class Values:
             search=reading.search,
             limits=reading.limits,
         )
+        reader = corrected(reader, self._sample[at])
         out, code = np.empty((ROWS, self.n_voxels), np.float32), np.empty(self.n_voxels, np.uint8)
         for low in range(0, self.n_voxels, PART):
             high = min(low + PART, self.n_voxels)
@@ -103,15 +105,17 @@ class Values:
 
 
 class Sums:
-    """The projections of all voxels on a known basis, summed over the energies so far."""
+    """The projections of all voxels on a known basis, summed over the energies so far, and a sample of voxels apart."""
 
-    def __init__(self, basis: Basis, energies: FloatArray, n_voxels: int) -> None:
+    def __init__(self, basis: Basis, energies: FloatArray, n_voxels: int, sample: int) -> None:
         if basis.energies.shape != energies.shape or (np.abs(basis.energies - energies) > 1e-3).any():
             raise ValueError(
                 f"the basis was learnt on {basis.energies.size} energies "
                 f"{basis.energies[0]:g}..{basis.energies[-1]:g} eV, other than the {energies.size} planned"
             )
         self.sigma = np.full(energies.size, np.nan)
+        self._chosen = sampled_voxels(n_voxels, None, sample)
+        self._sample = np.full((energies.size, self._chosen.size), np.nan, np.float32)
         self._basis = basis
         self._sums = np.zeros((basis.rank, n_voxels), np.float32)
         self._squares = np.zeros(n_voxels, np.float32)
@@ -121,6 +125,7 @@ class Sums:
         if np.isfinite(self.sigma[place]):
             energy = self._basis.energies[place]
             raise ValueError(f"energy {energy:g} eV was added before; sums over a basis cannot forget it")
+        self._sample[place] = values[self._chosen]
         variance = (sigma * self._basis.noise_scale) ** 2
         weights = (self._basis.vectors[place] / variance).astype(np.float32)
         crossing.add_energy(values, weights, 1 / variance, self._sums, self._squares)
@@ -133,6 +138,7 @@ class Sums:
         reader = edge_reader(
             self._basis, at, noise, reading.normalisation, search=reading.search, limits=reading.limits
         )
+        reader = corrected(reader, self._sample[at])
         count = self._squares.size
         out, code = np.empty((ROWS, count), np.float32), np.empty(count, np.uint8)
 

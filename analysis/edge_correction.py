@@ -1,0 +1,96 @@
+"""Puts back what a basis holds back on average: the mean residual at the half height, by edge position.
+
+A low-rank basis reproduces common spectra better than rare ones, so edges far from the mean are drawn towards it. The
+residuals of single voxels are too noisy to see that, but their mean over the sampled voxels with nearly the same edge
+is not. It is measured once per map and added as a smooth function of the position.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from analysis.edge_map import Code
+from analysis.edge_reading import read_edges
+from analysis.edge_tables import EdgeReader
+from analysis.spectra import FloatArray
+
+Float32Array = NDArray[np.float32]
+
+VOXELS_PER_BIN = 400
+MOST_BINS = 20
+STEEPEST = (-0.5, 1.0)  # limits of the correction's own slope: beyond it the bins are too noisy
+
+
+def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
+    """Return `reader` with the mean residuals of `sample` [E, n] put back and its missing signal measured.
+
+    Unchanged where the sample is too small, or where the reader sees only some energies of its basis.
+    """
+    if reader.raw_height is None or reader.raw_slope is None or sample.shape[1] < 4 * VOXELS_PER_BIN:
+        return reader
+    out, code = read_edges(reader, sample, threads=1)
+    at_edge, gain = _put_back(
+        reader, reader.at_edge, reader.raw_height, reader.height_response, reader.slope_response, out[0], sample, code
+    )
+    curvature = np.gradient(reader.slope_response, 1 / reader.per_ev, axis=0)
+    at_peak, peak_gain = _put_back(
+        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[4], sample, code
+    )
+    tables = list(reader.arguments[7])
+    tables[5:7] = at_edge, at_peak
+    return replace(
+        reader,
+        arguments=(*reader.arguments[:7], tuple(tables), *reader.arguments[8:]),
+        at_edge=at_edge,
+        at_peak=at_peak,
+        height_response=reader.height_response * gain[:, None],
+        slope_response=reader.slope_response * peak_gain[:, None],
+    )
+
+
+def _put_back(
+    reader: EdgeReader,
+    table: Float32Array,
+    raw: Float32Array,
+    projected: Float32Array,
+    steepness: Float32Array,
+    positions: Float32Array,
+    sample: Float32Array,
+    code: NDArray[np.uint8],
+) -> tuple[Float32Array, Float32Array]:
+    """Return the table with its correction, and by what the correction multiplies noise, on the table's grid."""
+    known = np.flatnonzero((code == Code.OK) & np.isfinite(positions))
+    bins = min(known.size // VOXELS_PER_BIN, MOST_BINS)
+    if bins < 4:
+        return table, np.ones(len(table), np.float32)
+    x = positions[known].astype(np.float64)
+    at = np.clip((x - reader.origin) * reader.per_ev + 0.5, 0, len(table) - 1).astype(np.intp)
+    values = sample.T[known]
+    held_back = raw - projected
+    slope = np.einsum("ne,ne->n", steepness[at], values).astype(np.float64)
+    usable = np.abs(slope) > 0.3 * np.abs(np.median(slope))
+    slope = np.where(usable, slope, np.inf)
+    error = -np.einsum("ne,ne->n", held_back[at], values) / slope
+    noise = ((held_back * reader.sigma) ** 2).sum(axis=1)[at] / slope**2
+    missing = table[at, 1] / slope**2
+    usable &= np.abs(error) < 6 * np.sqrt(noise + missing)
+    shift = _binned(x[usable], error[usable], bins, reader.grid(len(table)))
+    left = error[usable] - np.interp(x[usable], reader.grid(len(table)), shift)
+    excess = left**2 - noise[usable]
+    certain = excess.mean() + excess.std() / np.sqrt(excess.size)
+    share = float(np.clip(certain / max(missing[usable].mean(), 1e-30), 0.0, 1.0))
+    gain = 1 + np.clip(np.gradient(shift, 1 / reader.per_ev), *STEEPEST)
+    new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift], axis=1)
+    return new.astype(np.float32), gain.astype(np.float32)
+
+
+def _binned(x: FloatArray, y: FloatArray, bins: int, grid: FloatArray) -> FloatArray:
+    """Mean of `y` in bins of equally many `x`, interpolated to `grid`; constant beyond the outer bins."""
+    order = np.argsort(x, kind="stable")
+    parts = np.array_split(order, bins)
+    centres = np.array([x[p].mean() for p in parts])
+    means = np.array([y[p].mean() for p in parts])
+    return np.asarray(np.interp(grid, centres, means))
