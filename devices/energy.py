@@ -1,6 +1,7 @@
 """The photon energy as one axis: everything that must move together, done only when the read-back agrees."""
 
 import math
+import threading
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -109,19 +110,17 @@ class Energy(Device):
         self.setpoint.put(value)
         status = DeviceStatus(self)
         fail_on_disconnect(status, self.readback)
-        moves = None
-        for motor, target in targets.items():
-            move = motor.set(target)
-            moves = move if moves is None else moves & move
-        assert moves is not None
+        moves = [motor.set(target) for motor, target in targets.items()]
+        waiting = threading.Semaphore(len(moves) - 1)
 
-        def arrived(done: StatusBase) -> None:
-            if done.exception() is not None:
-                fail(status, done.exception())
-            else:
+        def arrived(move: StatusBase) -> None:
+            if (reason := move.exception()) is not None:
+                fail(status, reason)
+            elif not waiting.acquire(blocking=False):  # the last one
                 self._wait_for_readback(status, value)
 
-        moves.add_callback(arrived)
+        for move in moves:
+            move.add_callback(arrived)
         return status
 
     def _wait_for_readback(self, status: StatusBase, target: float) -> None:

@@ -64,6 +64,7 @@ class Motor:
         self.started: list[Callable[[], None]] = []
         self._history = deque([Motion(start, start, velocity, acceleration, clock.now())], maxlen=16)
         self._task: asyncio.Task[None] | None = None
+        self._superseded = False  # a new target has come before this motion was over
         self._poll = 0.05
         self._add_positions(units, precision, limits, start)
         self._add_motion(units, precision, velocity, acceleration, deadband)
@@ -286,7 +287,9 @@ class Motor:
         self._history.append(rest)
 
     async def _start(self, target: float) -> asyncio.Task[None]:
+        self._superseded = self.moving
         await self._cancel()
+        self._superseded = False
         await self.tdir.post(int(target > self.dial))
         await self.dmov.post(0)
         await self.movn.post(1)
@@ -341,5 +344,5 @@ class Motor:
         await self.movn.post(0)
         limit = (MSTA_HIGH_LIMIT if upwards else MSTA_LOW_LIMIT) if at_limit else 0
         await self.msta.post(MSTA_DONE | limit | (MSTA_PROBLEM if alarm else 0))
-        if self.fault != "no_dmov":
+        if self.fault != "no_dmov" and not self._superseded:  # a new target: DMOV stays 0, as in the record
             await self.dmov.post(1)
