@@ -10,7 +10,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.ndimage import median_filter
+from scipy.ndimage import maximum_filter, median_filter
+
+_ROUNDS = 12
+_DIRECTIONS = ((0, 1), (0.5, 1), (1, 1), (1, 0.5), (1, 0), (1, -0.5), (1, -1), (0.5, -1))
+_NOISE_GAIN = 1.2  # of the median over the directions, in units of the noise of a pixel
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,44 +52,75 @@ class Zingers:
         return int(np.count_nonzero(self.replaced))
 
 
-def remove_rings(projections: ArrayLike, *, width: int = 9, threshold: float = 4.0) -> Stripes:
-    """Take the constant offset of single detector pixels off all projections.
+def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.0) -> Stripes:
+    """Take the constant offset of faulty detector spots off all projections.
 
-    The offset of a pixel is the mean over the angles of its difference from the running median along the row; it is taken off
-    where it exceeds `threshold` times its standard deviation. What turns with the object averages out over the angles; what
-    does not exceed the threshold stays exactly as measured.
+    In the mean over the angles each pixel is compared with the cubic through its neighbours, along eight directions. A faulty
+    spot sticks out along all of them with one sign; the outline of the object, even of one that turns about its own axis,
+    does not along its own direction. Only an offset that exceeds `threshold` times its standard deviation is taken off: all
+    other pixels stay exactly as measured, and so do the attenuations.
 
     Parameters
     ----------
-    projections : (angle, row, column), optical density
-    width : columns of the running median, odd; stripes up to half as wide are found
-    threshold : in standard deviations
+    projections : (angle, row, column), optical density; any order of the angles
+    size : pixels; largest diameter of a spot
+    threshold : in standard deviations, of the noise and of what neighbouring pixels stick out by
 
     Raises
     ------
     ValueError
-        for fewer than 8 angles, an even or too large `width`, or values that are not finite
+        for fewer than 16 angles, fewer than ``4 size + 1`` rows or columns, or values that are not finite
     """
-    stack = _finite_stack(projections, 8)
-    if width < 3 or width % 2 == 0 or width > stack.shape[2]:
-        raise ValueError(f"width {width} is not an odd number in 3..{stack.shape[2]}")
-    if threshold <= 0:
-        raise ValueError(f"threshold {threshold} is not above 0")
+    stack = _finite_stack(projections, 16)
+    if size < 1 or threshold <= 0:
+        raise ValueError(f"size {size} is below 1 or threshold {threshold} is not above 0")
+    if min(stack.shape[1:]) < 4 * size + 1:
+        raise ValueError(f"projections of {stack.shape[1:]} pixels are smaller than {4 * size + 1}, 4 size + 1")
     mean = stack.mean(axis=0, dtype=np.float64)
-    offset = mean - median_filter(mean, size=(1, width), mode="nearest")
-    sigma = _offset_sigma(stack, offset)
-    significant = np.abs(offset) > threshold * sigma
-    taken = np.where(significant, offset, 0.0).astype(np.float32)
+    noise = _NOISE_GAIN * _pixel_noise(stack) / np.sqrt(len(stack))
+    offset = np.zeros(mean.shape)
+    for _ in range(_ROUNDS):
+        least, typical = _standing_out(mean - offset, size)
+        usual = 1.4826 * median_filter(np.abs(typical), size=8 * size + 1, mode="mirror")
+        sigma = np.hypot(noise, usual)
+        step = np.where((np.abs(least) > threshold * sigma), typical, 0.0)
+        clearest = np.abs(least) >= maximum_filter(np.abs(least), size=2 * size + 1)
+        step[~clearest] = 0.0
+        if not step.any():
+            break
+        offset += step
+    taken = offset.astype(np.float32)
     return Stripes(values=stack - taken, offset=taken, sigma=sigma.astype(np.float32))
 
 
-def _offset_sigma(stack: NDArray[np.float32], offset: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Noise of the offset: of the mean over the angles, and the usual scatter of offsets along the row (object structure)."""
-    neighbour = np.diff(stack, axis=2)
-    noise = np.std(neighbour, axis=0, dtype=np.float64) / np.sqrt(2.0 * len(stack))
-    noise = np.concatenate([noise[:, :1], 0.5 * (noise[:, 1:] + noise[:, :-1]), noise[:, -1:]], axis=1)
-    usual = 1.4826 * median_filter(np.abs(offset), size=(min(9, offset.shape[0]), 31), mode="nearest")
-    return np.asarray(np.hypot(noise, usual))
+def _standing_out(image: NDArray[np.float64], size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Difference of each pixel from cubics along eight directions: the least if all have one sign (else 0), and the median."""
+    reach = 2 * size
+    rows, columns = image.shape
+    padded = np.pad(image, reach, mode="reflect")
+
+    def moved(dy: int, dx: int) -> NDArray[np.float64]:
+        return padded[reach + dy : reach + dy + rows, reach + dx : reach + dx + columns]
+
+    differences = []
+    for y, x in _DIRECTIONS:
+        dy, dx = round(y * size), round(x * size)
+        near = moved(dy, dx) + moved(-dy, -dx)
+        far = moved(2 * dy, 2 * dx) + moved(-2 * dy, -2 * dx)
+        differences.append(image - (4.0 * near - far) / 6.0)
+    stack = np.stack(differences)
+    one_sign = np.abs(np.sign(stack).sum(axis=0)) == len(stack)
+    return np.where(one_sign, np.abs(stack).min(axis=0), 0.0), np.median(stack, axis=0)
+
+
+def _pixel_noise(stack: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Standard deviation of each pixel of one projection, from its difference from a smooth surface through its neighbours."""
+    middle = slice(1, -1)
+    sides = stack[:, :-2, middle] + stack[:, 2:, middle] + stack[:, middle, :-2] + stack[:, middle, 2:]
+    corners = stack[:, :-2, :-2] + stack[:, 2:, 2:] + stack[:, :-2, 2:] + stack[:, 2:, :-2]
+    rough = 4 * stack[:, middle, middle] - 2 * sides + corners  # exact for cubics; 36 times the variance of a pixel
+    spread = 1.4826 / 6.0 * np.median(np.abs(rough), axis=0)
+    return np.asarray(median_filter(np.pad(spread, 1, mode="edge"), size=5, mode="mirror"), dtype=np.float64)
 
 
 def remove_zingers(projections: ArrayLike, *, threshold: float = 8.0) -> Zingers:
