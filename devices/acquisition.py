@@ -53,19 +53,20 @@ class FrameCount:
             signal.unsubscribe(token)
         self._cancel()
 
-    def _look(self, **_: Any) -> None:
+    def _look(self, obj: EpicsSignalBase | None = None, **_: Any) -> None:
         with self._lock:
             status = self._status
             if status is None or status.done:
                 return
-            if str(self._state.get()) in FAILED_STATES:
+            idle = not self._acquire.get()
+            # The state of an earlier acquisition may still stand when this one starts.
+            if (idle and self._started or obj is self._state) and str(self._state.get()) in FAILED_STATES:
                 fail(status, DetectorError(f"{self._who}: the detector state is {self._state.get()}"))
                 return
-            if self._acquire.get():
-                self._started = True
+            self._started = self._started or not idle
+            if not idle:
                 return
-            taken = int(self._captured.get())
-            if taken >= self._wanted:
+            if int(self._captured.get()) >= self._wanted:
                 finish(status)
             elif self._started and self._timer is None:
                 self._timer = threading.Timer(self._grace, self._give_up, (status,))

@@ -64,6 +64,7 @@ class Motor:
         self.started: list[Callable[[], None]] = []
         self._history = deque([Motion(start, start, velocity, acceleration, clock.now())], maxlen=16)
         self._task: asyncio.Task[None] | None = None
+        self._starting = asyncio.Lock()  # two puts at once must not both start a motion
         self._superseded = False  # a new target has come before this motion was over
         self._poll = 0.05
         self._add_positions(units, precision, limits, start)
@@ -287,15 +288,16 @@ class Motor:
         self._history.append(rest)
 
     async def _start(self, target: float) -> asyncio.Task[None]:
-        self._superseded = self.moving
-        await self._cancel()
-        self._superseded = False
-        await self.tdir.post(int(target > self.dial))
-        await self.dmov.post(0)
-        await self.movn.post(1)
-        await self.msta.post(MSTA_MOVING | (MSTA_DIRECTION if target > self.dial else 0))
-        self._task = asyncio.ensure_future(self._run(target))
-        return self._task
+        async with self._starting:
+            self._superseded = self.moving
+            await self._cancel()
+            self._superseded = False
+            await self.tdir.post(int(target > self.dial))
+            await self.dmov.post(0)
+            await self.movn.post(1)
+            await self.msta.post(MSTA_MOVING | (MSTA_DIRECTION if target > self.dial else 0))
+            self._task = asyncio.ensure_future(self._run(target))
+            return self._task
 
     async def _cancel(self) -> None:
         if self._task is not None and not self._task.done():
