@@ -94,7 +94,7 @@ def k_edge(element: str) -> KEdge:
     return KEdge(element, edge, *fits)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Material:
     """Linear attenuation of the particle per reference spectrum: mu(E, voxel) = sum_k basis_k(E) weight_k(voxel).
 

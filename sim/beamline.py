@@ -15,20 +15,22 @@ import numpy as np
 from sim import optics
 from sim.absorption import Material, material
 from sim.area_detector import FAULTS as CAMERA_FAULTS
-from sim.area_detector import Camera, Exposure, Image
+from sim.area_detector import Camera
 from sim.cell import Cell, metal_valence
 from sim.clock import Clock
 from sim.counters import FluxMonitor, Ring, Shutter
-from sim.exposure import Effects, Instrument, State
+from sim.effects import Effects
+from sim.exposure import Instrument
 from sim.faults import Faults, Faulty
 from sim.fly import PositionCompare
 from sim.ion_chambers import Foil, IonChambers
+from sim.microscope import PHYSICS, Microscope, Parts
 from sim.monochromator import Monochromator, fixed_exit_gap
 from sim.motor_record import FAULTS as MOTOR_FAULTS
 from sim.motor_record import Motor
 from sim.records import Bank, PutRefusedError, Record
 from sim.simulation import Simulation
-from sim.specimen import Specimen, depth_profile, particle
+from sim.specimen import Specimen, depth_profile
 
 MOTORS: dict[str, dict[str, Any]] = {
     "mono:bragg": {
@@ -52,63 +54,6 @@ MOTORS: dict[str, dict[str, Any]] = {
     "detector:z": {"velocity": 5.0, "limits": (-100.0, 100.0), "description": "camera along the beam"},
     "cond:z": {"velocity": 1.0, "limits": (-50.0, 50.0)},
 }  # fmt: skip
-PHYSICS, READY_MADE = 0, 1
-
-
-class Microscope:
-    """Reads the true state of the beamline from its records and has the instrument make images of it."""
-
-    attributes: tuple[str, ...] = ("RotationAngle", "Energy", "RingCurrent", "ShutterOpen")
-
-    def __init__(self, simulation: Simulation, parts: "Parts", instrument: Instrument) -> None:
-        self.shape = simulation.shape
-        self._simulation, self._parts, self._instrument = simulation, parts, instrument
-        self._ready_made: list[Image] = []
-        self._taken = 0
-
-    def snapshot(self, exposure: Exposure) -> tuple[dict[str, float], Callable[[], Image]]:
-        """Return what is read during an exposure, and a function that makes its image."""
-        middle = exposure.begin + exposure.duration / 2
-        place = {name: motor.position_at(middle) for name, motor in self._parts.motors.items()}
-        current = self._parts.ring.current()
-        shutter = self._parts.shutter.open
-        passed = self._parts.mono.throughput()
-        state = State(
-            energy=self._parts.mono.true_energy(middle),
-            angle=place["sample:rot"],
-            sample=(place["sample:x"] * 1e3, place["sample:y"] * 1e3, place["sample:z"]),
-            zone_plate=(place["zp:x"] * 1e3, place["zp:y"] * 1e3, place["zp:z"] - place["sample:z"]),
-            beam=passed * current / self._parts.ring.nominal if shutter else 0.0,
-            duration=exposure.duration,
-            time=middle,
-            binning=exposure.binning,
-            effects=frozenset(name for name in Effects.names() if getattr(self._parts.effects, name)),
-        )
-        read = (place["sample:rot"], self._parts.mono.energy.value, current, float(shutter))
-        attributes = dict(zip(self.attributes, map(float, read), strict=True))
-        if self._parts.frames.value == READY_MADE:
-            return attributes, lambda: self._prepared(state)
-        return attributes, lambda: self._instrument.image(state)
-
-    def _prepared(self, state: State) -> Image:
-        """Return one of eight images made beforehand, for tests of throughput."""
-        wanted = tuple(n // b for n, b in zip(self.shape, state.binning, strict=True))
-        if not self._ready_made or self._ready_made[0].shape != wanted:
-            self._ready_made = [self._instrument.image(state) for _ in range(8)]
-        self._taken += 1
-        return self._ready_made[self._taken % 8]
-
-
-@dataclass(frozen=True)
-class Parts:
-    """The models that an exposure depends on."""
-
-    motors: dict[str, Motor]
-    mono: Monochromator
-    shutter: Shutter
-    ring: Ring
-    effects: Effects
-    frames: Record
 
 
 @dataclass(frozen=True)
@@ -123,9 +68,9 @@ class Beamline:
         The settings it was built from.
     clock : Clock
         Its time.
-    specimen, material, instrument, lens
+    specimen, materials, instrument, lens
         The physics: what is looked at, and through what.
-    parts, cell : Parts, Cell
+    parts : Parts
         Its models.
     """
 
@@ -133,24 +78,28 @@ class Beamline:
     simulation: Simulation
     clock: Clock
     specimen: Specimen
-    material: Material
+    materials: tuple[Material, ...]
     instrument: Instrument
     lens: optics.ZonePlate
     parts: Parts
-    cell: Cell
 
     def truth(self) -> dict[str, Any]:
         """Return what the simulation hides, as JSON-able numbers: depth profile, axis, composition of the signal."""
-        edges = np.arange(0, self.simulation.specimen.radius + 0.2, 0.2)
-        mean, volume = depth_profile(self.specimen, edges)
-        keep = volume > 0
+        deepest = float(np.nanmax(self.specimen.depth))
+        edges = np.arange(0, max(deepest, 0.2) + 0.2, 0.2)
+        profiles = {}
+        for element in self.simulation.elements:
+            mean, volume = depth_profile(self.specimen, element, edges)
+            keep = volume > 0
+            profiles[element] = mean[keep].astype(float).tolist()
         return {
             "element": self.simulation.element,
             "depth_um": (0.5 * (edges[1:] + edges[:-1]))[keep].tolist(),
-            "valence": mean[keep].astype(float).tolist(),
+            "valence": profiles[self.simulation.element],
+            "valences": profiles,
             "volume_um3": volume[keep].astype(float).tolist(),
-            "references": [{"valence": r.valence, "source": r.source} for r in self.material.references],
-            "density_g_cm3": self.material.density,
+            "references": [{"valence": r.valence, "source": r.source} for r in self.materials[0].references],
+            "density_g_cm3": self.materials[0].density,
             "amplitudes": asdict(self.simulation.amplitudes),
             "effects": asdict(self.simulation.effects),
             "bragg_error_deg": self.simulation.bragg_error,
@@ -161,8 +110,10 @@ class Beamline:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "truth.json").write_text(json.dumps(self.truth(), indent=1), encoding="utf-8")
         with h5py.File(folder / "truth.h5", "w") as file:
-            for name in ("density", "valence", "depth"):
-                file[name] = getattr(self.specimen, name)
+            file["density"], file["depth"] = self.specimen.density, self.specimen.depth
+            for element, valence in self.specimen.valences.items():
+                file[f"valence_{element}"] = valence
+            file["valence"] = h5py.SoftLink(f"/valence_{self.simulation.element}")
             file.attrs["voxel_um"] = self.specimen.voxel
 
 
@@ -170,8 +121,9 @@ def build(simulation: Simulation) -> Beamline:
     """Build a simulated beamline: records, models and physics; nothing runs until its bank is served."""
     bank, clock, prefix = Bank(), Clock(simulation.speed), simulation.prefix
     lens = optics.ZonePlate()
-    specimen = particle(simulation.specimen)
-    matter = material(simulation.element, simulation.load_references())
+    specimen = simulation.make_specimen()
+    matter = [material(simulation.element, simulation.load_references())]
+    matter += [material(element) for element in simulation.others]
     instrument = Instrument(
         specimen, matter, lens,
         shape=simulation.shape, pixel=simulation.pixel_size * 1e-3, photon_rate=simulation.photon_rate,
@@ -202,19 +154,20 @@ def build(simulation: Simulation) -> Beamline:
 
     _add_optics(bank, prefix, mono, lens, pixel)
     frames = bank.add(prefix + "sim:Frames", PHYSICS, enums=("Physics", "Ready made"))
-    parts = Parts(motors, mono, shutter, ring, effects, frames)
+    cell = Cell(bank, prefix + "cell:", clock)
+    parts = Parts(motors, mono, shutter, ring, effects, frames, cell)
     scene = Microscope(simulation, parts, instrument)
     camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
     PositionCompare(bank, prefix + "fly:", clock, motors["sample:rot"], camera)
     bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)
     FluxMonitor(bank, prefix + "flux:", clock, rate=flux, seed=simulation.seed)
-    cell, station = _add_station(bank, simulation, clock, matter, mono, lambda: flux() * shutter.open)
+    station = _add_station(bank, simulation, clock, cell, matter[0], mono, lambda: flux() * shutter.open)
     _add_controls(bank, prefix + "sim:", clock, effects)
     faulty: dict[str, tuple[Faulty, tuple[str, ...]]] = {n: (m, MOTOR_FAULTS) for n, m in motors.items()}
     faulty |= {"cam": (camera, CAMERA_FAULTS), "shutter": (shutter, Shutter.FAULTS), "ring": (ring, Ring.FAULTS)}
     faulty |= {"mono": (mono, Monochromator.FAULTS)} | station
     Faults(bank, prefix + "sim:", faulty)
-    return Beamline(bank, simulation, clock, specimen, matter, instrument, lens, parts, cell)
+    return Beamline(bank, simulation, clock, specimen, tuple(matter), instrument, lens, parts)
 
 
 def _add_optics(
@@ -238,11 +191,16 @@ def _add_optics(
 
 
 def _add_station(
-    bank: Bank, simulation: Simulation, clock: Clock, matter: Material, mono: Monochromator, flux: Callable[[], float]
-) -> tuple[Cell, dict[str, tuple[Faulty, tuple[str, ...]]]]:
+    bank: Bank,
+    simulation: Simulation,
+    clock: Clock,
+    cell: Cell,
+    matter: Material,
+    mono: Monochromator,
+    flux: Callable[[], float],
+) -> dict[str, tuple[Faulty, tuple[str, ...]]]:
     """Add the bulk absorption station and the cell, whose charge sets the valence of the pellet."""
     prefix, element = simulation.prefix, simulation.element
-    cell = Cell(bank, prefix + "cell:", clock)
     foil = Foil(bank, prefix + "foil:", element)
     lowest, highest = matter.references[0].valence, matter.references[-1].valence
     chambers = IonChambers(
@@ -250,7 +208,7 @@ def _add_station(
         energy=lambda: mono.true_energy(clock.now()),
         valence=lambda: min(max(metal_valence(element, cell.soc()), lowest), highest),
     )  # fmt: skip
-    return cell, {"cell": (cell, Cell.FAULTS), "foil": (foil, Foil.FAULTS), "ic": (chambers, IonChambers.FAULTS)}
+    return {"cell": (cell, Cell.FAULTS), "foil": (foil, Foil.FAULTS), "ic": (chambers, IonChambers.FAULTS)}
 
 
 def _add_controls(bank: Bank, prefix: str, clock: Clock, effects: Effects) -> None:

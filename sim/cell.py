@@ -45,6 +45,11 @@ def metal_valence(element: str, state_of_charge: float) -> float:
     return float(np.interp(state_of_charge, (0.0, PLATEAU, 1.0), METALS[element]))
 
 
+def oxidation(state_of_charge: float) -> float:
+    """Return how far the metals' oxidation has come, 0 pristine to 1 charged: nearly all of it before the plateau."""
+    return float(np.interp(state_of_charge, (0.0, PLATEAU, 1.0), (0.0, 0.94, 1.0)))
+
+
 class Cell:
     """The records ``cell:`` of a cycler with one cell.
 

@@ -1,101 +1,23 @@
 """From beam, lens and particle to counts: one exposure of the camera, with every effect on its own switch."""
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
 
 from sim.absorption import Material
+from sim.cell import METALS
+from sim.effects import Amplitudes, Effects
 from sim.optics import SILICON_111_BANDWIDTH, ZonePlate
 from sim.projection import Projector, imaging_matrix
+from sim.references import EDGES
 from sim.specimen import Specimen
 
 Single = npt.NDArray[np.float32]
 SATURATION = 65535
 NORMAL_FROM = 1000.0  # photons above which a Poisson number is drawn as a rounded normal one
-
-
-@dataclass(slots=True)
-class Effects:
-    """Switches of everything that makes the image less than ideal; all False is a perfect instrument."""
-
-    bandwidth: bool = True
-    photon_noise: bool = True
-    dark_current: bool = True
-    illumination: bool = True
-    magnification: bool = True
-    defocus: bool = True
-    axis_offset: bool = True
-    image_shift: bool = True
-    energy_jitter: bool = False
-    ring_decay: bool = True
-    drift: bool = False
-    intensity_jitter: bool = False
-    runout: bool = False
-    hot_pixels: bool = False
-    zingers: bool = False
-    backlash: bool = False
-    energy_drift: bool = False
-    rocking_curve: bool = False
-    fixed_exit: bool = False
-
-    @classmethod
-    def names(cls) -> tuple[str, ...]:
-        """Return the names of the switches."""
-        return tuple(field.name for field in fields(cls))
-
-
-@dataclass(frozen=True, slots=True)
-class Amplitudes:
-    """How strong each effect is while it is on.
-
-    Attributes
-    ----------
-    axis_offset : float
-        Of the rotation axis from the middle of the frame, pixels at the reference energy.
-    image_shift : float
-        Wander of the image with energy (zone plate), um at the sample, peak.
-    energy_jitter : float
-        eV, standard deviation from exposure to exposure; not seen by the read-back.
-    drift : float
-        Of the sample, um per hour.
-    illumination : float
-        Standard deviation / mean of the flat.
-    illumination_drift : float
-        Relative change of the flat in 28 min, and the same in 30 eV.
-    intensity_jitter : float
-        From frame to frame, relative.
-    runout : float
-        Eccentric motion of the rotation axis, um.
-    dark_offset, dark_rate, read_noise : float
-        Counts; counts per s; counts, standard deviation.
-    hot_pixels, zingers : float
-        Fraction of the pixels; per frame.
-    backlash : float
-        Difference of the true Bragg angle between the two directions of motion, deg; the encoder does not see it.
-    energy_drift : float
-        Slow swing of the true energy, eV, period 2 h.
-    pitch_drift : float
-        Slow swing of the second crystal, urad, period 1 h.
-    """
-
-    axis_offset: float = 2.3
-    image_shift: float = 0.3
-    energy_jitter: float = 0.02
-    drift: float = 0.2
-    illumination: float = 0.25
-    illumination_drift: float = 0.02
-    intensity_jitter: float = 0.01
-    runout: float = 0.15
-    dark_offset: float = 100.0
-    dark_rate: float = 4.0
-    read_noise: float = 1.5
-    hot_pixels: float = 2e-4
-    zingers: float = 2e-4
-    backlash: float = 2e-4
-    energy_drift: float = 0.1
-    pitch_drift: float = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +39,8 @@ class State:
     time : float
         Beamline time, s.
     binning : (rows, columns)
+    oxidation : float
+        Of the metals, 0 pristine to 1 as the specimen's valences say.
     effects : frozenset of str
         Switches that are on.
     """
@@ -129,6 +53,7 @@ class State:
     duration: float = 0.5
     time: float = 0.0
     binning: tuple[int, int] = (1, 1)
+    oxidation: float = 1.0
     effects: frozenset[str] = frozenset(Effects.names())
 
 
@@ -137,8 +62,8 @@ class Instrument:
 
     Parameters
     ----------
-    specimen, material, lens
-        What is looked at, of what, through what.
+    specimen, materials, lens
+        What is looked at, of what (one material per element whose edge is followed), through what.
     shape : (rows, columns)
         Of the camera.
     pixel : float
@@ -154,7 +79,7 @@ class Instrument:
     def __init__(
         self,
         specimen: Specimen,
-        material: Material,
+        materials: Sequence[Material],
         lens: ZonePlate,
         *,
         shape: tuple[int, int],
@@ -165,8 +90,9 @@ class Instrument:
         amplitudes: Amplitudes,
         seed: int,
     ) -> None:
-        self._projector = Projector(specimen, tuple(r.valence for r in material.references))
-        self._material, self._lens, self._shape = material, lens, shape
+        self._specimen, self._materials = specimen, tuple(materials)
+        self._projectors: dict[str, tuple[float, Projector]] = {}
+        self._lens, self._shape = lens, shape
         self._pixel, self._fixed_camera = pixel, fixed_camera
         self._rate, self._photons_per_count = photon_rate, photons_per_count
         self._amplitudes = amplitudes
@@ -174,8 +100,10 @@ class Instrument:
         self._patterns = [_lumps(fixed, shape, scale) for scale in (0.22, 0.15, 0.15)]
         self._phases = fixed.uniform(0, 2 * np.pi, (2, 3))
         self._hot = (fixed.random(shape) < amplitudes.hot_pixels) * np.float32(4000.0)
-        self._basis = lru_cache(maxsize=64)(material.basis_nodes)
+        self._basis = lru_cache(maxsize=64)(Material.basis_nodes)
         self._matrix = lru_cache(maxsize=16)(imaging_matrix)
+        for material in self._materials:
+            self._projector(material, 1.0)  # refuses valences beyond the references before anything is served
 
     def pixel_size(self, energy: float, *, magnification: bool = True) -> float:
         """Return the pixel size at the sample (um) at an energy (eV)."""
@@ -209,8 +137,10 @@ class Instrument:
     def transmission(self, state: State) -> Single:
         """Return the transmitted fraction in the image, axes (row, column)."""
         bandwidth = SILICON_111_BANDWIDTH if "bandwidth" in state.effects else 0.0
-        basis, weights = self._basis(state.energy, bandwidth)
-        projected = self._projector.at(state.angle)
+        material = self._material(state.energy)
+        basis, weights = self._basis(material, state.energy, bandwidth)
+        projector = self._projector(material, state.oxidation)
+        projected = projector.at(state.angle)
         flat = projected.reshape(projected.shape[0], -1)
         absorbed = 1 - weights @ np.exp(-(basis.T @ flat))
         rows, columns = self._shape
@@ -218,10 +148,26 @@ class Instrument:
         y, x = self.displacement(state)
         z = state.zone_plate[2] if "defocus" in state.effects else self._lens.focus(state.energy)
         sigma = self._lens.blur(state.energy, z)
-        size, voxel = self._projector.size, self._projector.voxel
+        size, voxel = projector.size, projector.voxel
         vertical = self._matrix(rows, pixel, size, voxel, round(y, 5), sigma)
         horizontal = self._matrix(columns, pixel, size, voxel, round(x, 5), sigma)
         return np.asarray(1 - vertical @ absorbed.reshape(size, size) @ horizontal.T, np.float32)
+
+    def _material(self, energy: float) -> Material:
+        """Return the material that knows the edge nearest to an energy."""
+        return min(self._materials, key=lambda material: abs(EDGES[material.element] - energy))
+
+    def _projector(self, material: Material, oxidation: float) -> Projector:
+        """Return the projector of an element's valences at an oxidation, made anew when it changed by 0.5 %."""
+        element = material.element
+        known = self._projectors.get(element)
+        if known is None or abs(known[0] - oxidation) > 0.005:
+            pristine = METALS[element][0]
+            valence = pristine + (self._specimen.valence(element) - pristine) * np.float32(oxidation)
+            references = tuple(reference.valence for reference in material.references)
+            projector = Projector(self._specimen.density, valence, self._specimen.voxel, references)
+            known = self._projectors[element] = (oxidation, projector)
+        return known[1]
 
     def illumination(self, state: State) -> Single:
         """Return the beam's intensity over the frame, mean 1, axes (row, column)."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from sim import optics
 from sim.clock import Clock
-from sim.exposure import Amplitudes, Effects
+from sim.effects import Amplitudes, Effects
 from sim.motor_record import Motor
 from sim.records import Bank, PutRefusedError, Record
 

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from scipy.sparse import csr_matrix
 from scipy.special import ndtr
 
-from sim.specimen import Specimen, mixing_weights
+from sim.specimen import mixing_weights
 
 Single = npt.NDArray[np.float32]
 
@@ -22,19 +22,23 @@ class Projector:
 
     Parameters
     ----------
-    specimen : Specimen
-        The particle.
+    density, valence : array, (z, y, x)
+        Relative density, and valence of the metal (NaN outside), on cubic voxels.
+    voxel : float
+        um.
     references : sequence of float
         Valences of the references, increasing.
     remember : int
         Number of angles to keep.
     """
 
-    def __init__(self, specimen: Specimen, references: tuple[float, ...], *, remember: int = 400) -> None:
-        weights = mixing_weights(specimen.valence, references) * specimen.density  # (k, z, y, x)
-        self.count, self.voxel = len(references), specimen.voxel
-        self.size = specimen.density.shape[0]
-        inside = specimen.density.max(axis=0) > 0
+    def __init__(
+        self, density: Single, valence: Single, voxel: float, references: tuple[float, ...], *, remember: int = 400
+    ) -> None:
+        weights = mixing_weights(valence, references) * density  # (k, z, y, x)
+        self.count, self.voxel = len(references), voxel
+        self.size = density.shape[0]
+        inside = density.max(axis=0) > 0
         offset = (np.arange(self.size) - self.size // 2).astype(float)
         y, x = np.meshgrid(offset, offset, indexing="ij")
         self._x, self._y = x[inside], y[inside]

@@ -26,7 +26,7 @@ class ReferenceSpectrumError(ValueError):
     """A reference spectrum that cannot be used; the message says file, line and value."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Reference:
     """A spectrum normalised to an edge step of 1: exactly 0 far below and 1 far above the edge.
 

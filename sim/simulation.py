@@ -2,15 +2,16 @@
 
 import dataclasses
 import tomllib
-import types
+import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sim.exposure import Amplitudes, Effects
+from sim.effects import Amplitudes, Effects
+from sim.morphology import OTHER_PROFILES, Morphology, Profile, check_profile
 from sim.references import EDGES, Reference, measured, parametric
-from sim.specimen import Morphology
+from sim.specimen import Specimen, from_file, particle
 
 MAGNIFICATIONS = ("fixed_camera", "camera_follows")
 
@@ -42,7 +43,9 @@ class Simulation:
     pixel_size : float
         At the sample, at the zone plate's reference energy, nm.
     element : str
-        Whose edge the particle shows in full: Mn, Co or Ni.
+        Whose edge is followed: Mn, Co or Ni.
+    others : tuple of str
+        Further elements whose edges show valences, with the parametric references.
     speed : float
         Motion and exposure are compressed by this factor.
     photon_rate : float
@@ -56,9 +59,15 @@ class Simulation:
     bragg_error : float
         True Bragg angle minus the one shown, deg; what a foil calibration finds.
     references : tuple of ReferenceFile
-        Measured references; the built-in parametric ones when empty.
+        Measured references of `element`; the built-in parametric ones when empty.
+    profiles : mapping of str to profile
+        Valence against depth of the other elements; built-in ones when not given.
+    volumes : Path or None
+        HDF5 file with the user's own volumes instead of a particle, see `sim.specimen.from_file`.
+    follows_cell : bool
+        Whether the metals' valences follow the state of charge of the cell: pristine at 0, as given at 1.
     specimen, effects, amplitudes
-        See `sim.specimen.Morphology`, `sim.exposure.Effects`, `sim.exposure.Amplitudes`.
+        See `sim.morphology.Morphology`, `sim.effects.Effects`, `sim.effects.Amplitudes`.
     """
 
     prefix: str = "SIM:"
@@ -73,6 +82,10 @@ class Simulation:
     magnification: str = "fixed_camera"
     bragg_error: float = 0.0
     references: tuple[ReferenceFile, ...] = ()
+    others: tuple[str, ...] = ()
+    profiles: Mapping[str, Profile] = field(default_factory=dict)
+    volumes: Path | None = None
+    follows_cell: bool = False
     specimen: Morphology = field(default_factory=Morphology)
     effects: Effects = field(default_factory=Effects)
     amplitudes: Amplitudes = field(default_factory=Amplitudes)
@@ -86,14 +99,29 @@ class Simulation:
             raise SimulationError(f"simulation shape {list(self.shape)} is not two numbers within 8..4096")
         if self.magnification not in MAGNIFICATIONS:
             raise SimulationError(f"simulation magnification {self.magnification!r} is none of {MAGNIFICATIONS}")
-        if self.element not in EDGES:
-            raise SimulationError(f"simulation element {self.element!r} is none of {tuple(EDGES)}")
+        for element in self.elements:
+            if element not in EDGES:
+                raise SimulationError(f"simulation element {element!r} is none of {tuple(EDGES)}")
+        if len(set(self.elements)) < len(self.elements):
+            raise SimulationError(f"simulation elements {self.elements} are not all different")
         if self.readout < 0 or self.seed < 0:
             raise SimulationError(f"simulation readout {self.readout} and seed {self.seed} must not be negative")
 
     def replace(self, **changes: Any) -> "Simulation":
         """Return a copy with some settings changed."""
         return dataclasses.replace(self, **changes)
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """All elements whose edges show valences, the followed one first."""
+        return (self.element, *self.others)
+
+    def make_specimen(self) -> Specimen:
+        """Return the specimen: particles, or the user's volumes."""
+        if self.volumes is not None:
+            return from_file(self.volumes, self.elements)
+        profiles = {element: self.profiles.get(element, OTHER_PROFILES[element]) for element in self.others}
+        return particle(self.specimen, {self.element: self.specimen.valence} | profiles)
 
     def load_references(self) -> tuple[Reference, ...]:
         """Return the reference spectra, read from their files or built in."""
@@ -143,6 +171,12 @@ class Simulation:
                 values[name] = _table(kind, values[name], name)
         if "shape" in values:
             values["shape"] = tuple(values["shape"])
+        if "others" in values:
+            values["others"] = tuple(values["others"])
+        if "volumes" in values:
+            values["volumes"] = folder / values["volumes"]
+        if "profiles" in values:
+            values["profiles"] = {name: _profile(profile) for name, profile in values["profiles"].items()}
         if "references" in values:
             values["references"] = _references(values["references"], folder)
         return cls(**values)
@@ -168,7 +202,7 @@ def _check_type(name: str, value: Any, wanted: Any) -> None:
         raise SimulationError(f"{name} {value!r} is not a whole number")
     if wanted is str and not isinstance(value, str):
         raise SimulationError(f"{name} {value!r} is not a text")
-    if isinstance(wanted, types.GenericAlias) and not isinstance(value, list | tuple | str):
+    if typing.get_origin(wanted) is tuple and not isinstance(value, list | tuple | str):
         raise SimulationError(f"{name} {value!r} is not a list")
 
 
@@ -177,8 +211,16 @@ def _table(kind: Any, settings: Any, name: str) -> Any:
         return settings
     values = dict(_known(kind, settings, name))
     if "valence" in values:
-        values["valence"] = tuple((float(depth), float(value)) for depth, value in values["valence"])
+        values["valence"] = _profile(values["valence"])
+    if "particles" in values:
+        values["particles"] = tuple(tuple(map(float, place)) for place in values["particles"])
     return kind(**values)
+
+
+def _profile(pairs: Any) -> Profile:
+    profile = tuple((float(depth), float(value)) for depth, value in pairs)
+    check_profile(profile)
+    return profile
 
 
 def _references(setting: Any, folder: Path) -> tuple[ReferenceFile, ...]:

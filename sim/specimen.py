@@ -1,122 +1,118 @@
-"""A particle with core and shells: where it is, how dense, and which valence lies how deep."""
+"""The volumes of what stands on the sample stage: density, depth, and the valence of each metal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from pathlib import Path
 
+import h5py
 import numpy as np
 import numpy.typing as npt
 
+from sim.morphology import Morphology, Profile, profile_at
+
 Array = npt.NDArray[np.float64]
-DEFAULT_PROFILE = ((0.0, 2.15), (0.4, 2.35), (1.2, 2.7), (2.5, 2.85), (5.0, 2.9))
+Volume = npt.NDArray[np.float32]
 
 
-@dataclass(frozen=True, slots=True)
-class Morphology:
-    """A slightly non-spherical core–multi-shell particle and the valence of its metal against depth.
-
-    Attributes
-    ----------
-    radius : float
-        Mean radius, um.
-    voxel : float
-        Edge of a voxel of the simulated volume, um.
-    flattening : float
-        Relative deviation from a sphere.
-    shells : int
-        Number of shells around the core; between two of them the density dips by `density_dip` (relative).
-    shell_thickness, density_dip
-        um; relative.
-    valence : sequence of (depth um, valence)
-        Linear between the points, constant beyond them.
-    """
-
-    radius: float = 5.0
-    voxel: float = 0.1
-    flattening: float = 0.06
-    shells: int = 4
-    shell_thickness: float = 0.8
-    density_dip: float = 0.25
-    valence: tuple[tuple[float, float], ...] = DEFAULT_PROFILE
-
-    def __post_init__(self) -> None:
-        """Check the numbers; the message says name, value and limit."""
-        for name in ("radius", "voxel", "shell_thickness"):
-            if not getattr(self, name) > 0:
-                raise ValueError(f"specimen {name} {getattr(self, name)} um must be positive")
-        if self.radius / self.voxel > 256:
-            raise ValueError(f"specimen voxel {self.voxel} um is below radius / 256 = {self.radius / 256:.4f} um")
-        depths = [depth for depth, _ in self.valence]
-        if len(depths) < 2 or any(b <= a for a, b in pairwise(depths)):
-            raise ValueError(f"specimen valence depths {depths} are not at least two, increasing")
-
-    def valence_at(self, depth: npt.ArrayLike) -> Array:
-        """Return the valence at depths (um) below the surface.
-
-        Examples
-        --------
-        >>> Morphology(valence=((0.0, 2.0), (1.0, 3.0))).valence_at([0.5, 4.0])
-        array([2.5, 3. ])
-        """
-        depths, values = np.transpose(self.valence)
-        return np.asarray(np.interp(np.asarray(depth, float), depths, values))
-
-    def density_at(self, depth: npt.ArrayLike) -> Array:
-        """Return the relative density at depths (um): 1 in core and shells, dipping where two shells meet."""
-        d = np.asarray(depth, float)
-        dip = np.zeros_like(d)
-        for shell in range(1, self.shells + 1):
-            dip += np.exp(-0.5 * ((d - shell * self.shell_thickness) / 0.08) ** 2)
-        return np.asarray(1.0 - self.density_dip * np.minimum(dip, 1.0))
+class SpecimenError(ValueError):
+    """Volumes that cannot be used; the message says file, name and value."""
 
 
 @dataclass(frozen=True, slots=True)
 class Specimen:
-    """Volumes of a particle, axes (z, y, x), z along the rotation axis.
+    """Volumes of a specimen, axes (z, y, x), z along the rotation axis, which runs through the middle.
 
     Attributes
     ----------
     density : array, float32
         Relative to the full density, 0 outside.
-    valence : array, float32
-        Valence of the metal; NaN outside.
+    valences : mapping of str to array, float32
+        Valence of each metal; NaN outside.
     depth : array, float32
         Below the surface, um; negative outside.
     voxel : float
         um.
-    morphology : Morphology
-        What it was made from.
     """
 
-    density: npt.NDArray[np.float32]
-    valence: npt.NDArray[np.float32]
-    depth: npt.NDArray[np.float32]
+    density: Volume
+    valences: Mapping[str, Volume]
+    depth: Volume
     voxel: float
-    morphology: Morphology
+
+    def valence(self, element: str) -> Volume:
+        """Return the valence of a metal."""
+        if element not in self.valences:
+            raise SpecimenError(f"specimen has no valence of {element}; it has {', '.join(self.valences)}")
+        return self.valences[element]
 
 
-def particle(morphology: Morphology | None = None) -> Specimen:
-    """Return the volumes of a particle; the surface is anti-aliased over one voxel."""
+def particle(morphology: Morphology | None = None, profiles: Mapping[str, Profile] | None = None) -> Specimen:
+    """Return the volumes of one or more particles; surfaces are anti-aliased over one voxel.
+
+    Parameters
+    ----------
+    morphology : Morphology
+        Shapes.
+    profiles : mapping of str to profile
+        Valence against depth per metal; nickel with the morphology's own profile when None.
+    """
     m = morphology or Morphology()
-    n = 2 * int(np.ceil(m.radius * (1 + m.flattening) / m.voxel + 1.5)) + 1
+    n = 2 * int(np.ceil(m.reach / m.voxel + 1.5)) + 1
     axis = (np.arange(n) - n // 2) * m.voxel
     z, y, x = np.meshgrid(axis, axis, axis, indexing="ij", sparse=True)
-    r = np.sqrt(x**2 + y**2 + z**2)
-    depth = m.radius * (1 + m.flattening * _bumps(z, y, x, np.maximum(r, m.voxel))) - r
+    depth = m.depth_on(z, y, x)
     inside = np.clip(depth / m.voxel + 0.5, 0.0, 1.0)
     density = inside * m.density_at(depth)
-    valence = np.where(inside > 0, m.valence_at(depth), np.nan)
-    single = np.float32
-    return Specimen(density.astype(single), valence.astype(single), depth.astype(single), m.voxel, m)
+    if m.cracks:
+        density *= m.crack_factor(z, y, x)
+    chosen = profiles or {"Ni": m.valence}
+    valences = {
+        element: np.where(inside > 0, profile_at(profile, depth), np.nan).astype(np.float32)
+        for element, profile in chosen.items()
+    }
+    return Specimen(density.astype(np.float32), valences, depth.astype(np.float32), m.voxel)
 
 
-def _bumps(z: Array, y: Array, x: Array, r: Array) -> Array:
-    """Return a smooth function of the direction, within -1..1, low orders only."""
-    cz, cy, cx = z / r, y / r, x / r
-    return np.asarray((cx * cy + 0.8 * cx * cz - 0.6 * cy * (5 * cz**2 - 1) / 2 + 0.5 * (cx**2 - cy**2)) / 1.2)
+def from_file(path: Path, elements: Sequence[str]) -> Specimen:
+    """Read volumes given by the user.
+
+    Parameters
+    ----------
+    path : Path
+        HDF5 with ``density`` (z, y, x), ``valence_Ni`` (one per element; ``valence`` stands for the first), optionally
+        ``depth`` (um), and the attribute ``voxel_um``.
+    elements : sequence of str
+        Whose valence is needed.
+
+    Raises
+    ------
+    SpecimenError
+        When the file cannot be read or something is missing or has another shape.
+    """
+    try:
+        with h5py.File(path) as file:
+            if "voxel_um" not in file.attrs:
+                raise SpecimenError(f"{path}: attribute voxel_um is missing")
+            voxel = float(file.attrs["voxel_um"])
+            density = _volume(file, "density")
+            names = {e: f"valence_{e}" if f"valence_{e}" in file or i else "valence" for i, e in enumerate(elements)}
+            valences = {element: _volume(file, name) for element, name in names.items()}
+            depth = _volume(file, "depth") if "depth" in file else np.where(density > 0, np.nan, -1).astype(np.float32)
+    except OSError as error:
+        raise SpecimenError(f"{path}: {error}") from error
+    shapes = {v.shape for v in (density, depth, *valences.values())}
+    if len(shapes) > 1 or len(set(density.shape)) > 1 or voxel <= 0:
+        raise SpecimenError(f"{path}: volumes {sorted(shapes)} with voxel {voxel} um are not cubes of one shape")
+    return Specimen(density, valences, depth, voxel)
 
 
-def mixing_weights(valence: npt.NDArray[np.float32], references: Sequence[float]) -> npt.NDArray[np.float32]:
+def _volume(file: h5py.File, name: str) -> Volume:
+    if name not in file or file[name].ndim != 3:
+        raise SpecimenError(f"{file.filename}: no volume {name!r}")
+    return np.asarray(file[name][()], np.float32)
+
+
+def mixing_weights(valence: Volume, references: Sequence[float]) -> Volume:
     """Return the fractions of neighbouring references that make a valence.
 
     Parameters
@@ -133,31 +129,34 @@ def mixing_weights(valence: npt.NDArray[np.float32], references: Sequence[float]
 
     Raises
     ------
-    ValueError
+    SpecimenError
         When a valence lies outside the references.
     """
     grid = np.asarray(references, np.float32)
     known = np.nan_to_num(valence, nan=float(grid[0]))
     low, high = float(known.min()), float(known.max())
-    if low < grid[0] - 1e-6 or high > grid[-1] + 1e-6:
-        raise ValueError(f"valence {low:.3f}..{high:.3f} is outside {grid[0]:g}..{grid[-1]:g} of the references")
+    if low < grid[0] - 1e-4 or high > grid[-1] + 1e-4:
+        raise SpecimenError(f"valence {low:.3f}..{high:.3f} is outside {grid[0]:g}..{grid[-1]:g} of the references")
     unit = np.eye(len(grid))
     return np.stack([np.interp(known, grid, unit[k]).astype(np.float32) for k in range(len(grid))])
 
 
-def depth_profile(specimen: Specimen, edges: npt.ArrayLike) -> tuple[Array, Array]:
+def depth_profile(specimen: Specimen, element: str, edges: npt.ArrayLike) -> tuple[Array, Array]:
     """Return (mean valence, volume um^3) of shells of depth, weighted by density.
 
     Parameters
     ----------
     specimen : Specimen
         The particle.
+    element : str
+        Whose valence.
     edges : array, (shell + 1,)
         Depths, um, increasing.
     """
     bounds = np.asarray(edges, float)
     inside = specimen.depth > 0
-    depth, value, weight = specimen.depth[inside], specimen.valence[inside], specimen.density[inside]
+    depth, weight = specimen.depth[inside], specimen.density[inside]
+    value = specimen.valence(element)[inside]
     total, _ = np.histogram(depth, bounds, weights=weight)
     mean = np.histogram(depth, bounds, weights=weight * value)[0] / np.where(total > 0, total, np.nan)
     return mean, total * specimen.voxel**3

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 
 from sim.absorption import material
-from sim.exposure import Amplitudes, Instrument, State
+from sim.effects import Amplitudes
+from sim.exposure import Instrument, State
+from sim.morphology import Morphology
 from sim.optics import ZonePlate
-from sim.specimen import Morphology, particle
+from sim.specimen import particle
 
 LENS = ZonePlate()
 IDEAL = frozenset()
@@ -16,7 +18,7 @@ IDEAL = frozenset()
 def instrument():
     return Instrument(
         particle(Morphology(voxel=0.25)),
-        material("Ni"),
+        [material("Ni")],
         LENS,
         shape=(48, 64),
         pixel=0.25,
@@ -112,17 +114,40 @@ def test_binning_sums_photons(instrument):
 
 def test_same_seed_same_image():
     def first():
-        return Instrument(
-            particle(Morphology(voxel=0.5)),
-            material("Ni"),
-            LENS,
-            shape=(16, 16),
-            pixel=0.8,
-            photon_rate=4e5,
-            photons_per_count=8.0,
-            fixed_camera=True,
-            amplitudes=Amplitudes(),
-            seed=9,
-        ).image(State(8345.0, 10.0))
+        return make([material("Ni")]).image(State(8345.0, 10.0))
 
     np.testing.assert_array_equal(first(), first())
+
+
+def test_oxidation_moves_the_edge():
+    def absorbance(oxidation):
+        light = State(8344.0, 0.0, effects=IDEAL, oxidation=oxidation, zone_plate=(0, 0, LENS.focus(8344.0)))
+        return -np.log(make([material("Ni")]).transmission(light)).sum(dtype=float)
+
+    assert absorbance(0.0) > absorbance(0.5) > absorbance(1.0)  # the edge moves up: less light is lost at 8344 eV
+
+
+def test_each_edge_shows_its_own_valence():
+    both = particle(Morphology(voxel=0.5), {"Ni": ((0.0, 2.0), (9.0, 2.0)), "Mn": ((0.0, 4.0), (9.0, 4.0))})
+    instrument = make([material("Ni"), material("Mn")], both)
+    for energy, element, valence in ((8344.0, "Ni", 2.0), (6548.0, "Mn", 4.0)):
+        transmission = instrument.transmission(state(energy))
+        references = [reference.valence for reference in material(element).references]
+        mu = material(element).basis(energy)[references.index(valence)]
+        path = -np.log(transmission[8, 8]) / mu
+        assert path == pytest.approx(10.0, rel=0.1)  # through the middle of a ball of 5 um radius, with its shells
+
+
+def make(materials, specimen=None):
+    return Instrument(
+        specimen or particle(Morphology(voxel=0.5)),
+        materials,
+        LENS,
+        shape=(16, 16),
+        pixel=0.8,
+        photon_rate=4e5,
+        photons_per_count=8.0,
+        fixed_camera=True,
+        amplitudes=Amplitudes(),
+        seed=9,
+    )

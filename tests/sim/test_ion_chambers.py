@@ -55,7 +55,7 @@ def test_pellet_edge_moves_with_the_state_of_charge(run):
     beamline = station()
     half = []
     for charge in (0.0, 0.28):
-        beamline.cell._charge = charge * beamline.cell.capacity
+        beamline.parts.cell._charge = charge * beamline.parts.cell.capacity
         mu, _ = spectrum(beamline, run, energies)
         before, after = energies < 8320, energies > 8370
         line = np.polyval(np.polyfit(energies[before], mu[before], 1), energies)

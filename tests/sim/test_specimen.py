@@ -1,12 +1,18 @@
 """The particle is what it says: depth, density, valence, and their projections."""
 
+import h5py
 import numpy as np
 import pytest
 
+from sim.morphology import Morphology
 from sim.projection import Projector, imaging_matrix
-from sim.specimen import Morphology, depth_profile, mixing_weights, particle
+from sim.specimen import SpecimenError, depth_profile, from_file, mixing_weights, particle
 
 COARSE = Morphology(voxel=0.25)
+
+
+def projector(specimen):
+    return Projector(specimen.density, specimen.valence("Ni"), specimen.voxel, (2.0, 3.0))
 
 
 def test_volume_is_that_of_the_ball():
@@ -18,7 +24,7 @@ def test_volume_is_that_of_the_ball():
 def test_valence_profile_is_the_one_asked_for():
     specimen = particle(COARSE)
     centres = np.arange(0.5, 4.5, 0.5)
-    mean, _ = depth_profile(specimen, np.append(centres - 0.25, centres[-1] + 0.25))
+    mean, _ = depth_profile(specimen, "Ni", np.append(centres - 0.25, centres[-1] + 0.25))
     # the mean over a shell differs from the value at its middle by its curvature only
     np.testing.assert_allclose(mean, COARSE.valence_at(centres), atol=0.03)
 
@@ -41,15 +47,15 @@ def test_valence_beyond_the_references_is_refused():
 @pytest.mark.parametrize("angle", [0.0, 17.0, 90.0])
 def test_projection_keeps_the_mass(angle):
     specimen = particle(COARSE)
-    projected = Projector(specimen, (2.0, 3.0)).at(angle).sum(dtype=float) * COARSE.voxel**2
+    projected = projector(specimen).at(angle).sum(dtype=float) * COARSE.voxel**2
     assert projected == pytest.approx(specimen.density.sum(dtype=float) * COARSE.voxel**3, rel=1e-5)
 
 
 def test_projection_at_zero_and_ninety_degrees_sums_along_the_beam():
     specimen = particle(COARSE)
-    projector = Projector(specimen, (2.0, 3.0))
-    np.testing.assert_allclose(projector.at(0.0).sum(0), specimen.density.sum(1) * 0.25, atol=1e-4)
-    np.testing.assert_allclose(projector.at(90.0).sum(0), specimen.density.sum(2) * 0.25, atol=1e-4)
+    project = projector(specimen)
+    np.testing.assert_allclose(project.at(0.0).sum(0), specimen.density.sum(1) * 0.25, atol=1e-4)
+    np.testing.assert_allclose(project.at(90.0).sum(0), specimen.density.sum(2) * 0.25, atol=1e-4)
 
 
 def test_imaging_keeps_a_uniform_object_uniform():
@@ -62,6 +68,56 @@ def test_imaging_shifts_and_magnifies():
     for pixel, shift in ((0.1, 0.0), (0.1, 1.25), (0.05, -0.7)):
         spot = imaging_matrix(200, pixel, 101, 0.1, shift, 0.2)[:, 50]
         assert (spot * pixels).sum() / spot.sum() * pixel == pytest.approx(shift, abs=1e-3)
+
+
+def test_several_particles_stand_where_they_are_put():
+    pair = Morphology(
+        voxel=0.25, particles=((-4.0, 0.0, 1.0, 2.0), (3.0, 1.0, 0.0, 1.5)), flattening=0.0, density_dip=0.0
+    )
+    specimen = particle(pair)
+    # two balls of 2 and 1.5 um; anti-aliased surfaces: 2 %
+    assert specimen.density.sum() * 0.25**3 == pytest.approx(4 / 3 * np.pi * (8 + 1.5**3), rel=0.02)
+    n = specimen.density.shape[0] // 2
+    assert specimen.depth[n + 4, n, n - 16] == pytest.approx(2.0, abs=1e-5)  # the centre of the first
+
+
+def test_cracks_take_material_away_and_leave_the_valence():
+    whole, cracked = particle(COARSE), particle(Morphology(voxel=0.25, cracks=3))
+    lost = 1 - cracked.density.sum() / whole.density.sum()
+    assert 0.01 < lost < 0.15
+    np.testing.assert_array_equal(whole.valence("Ni"), cracked.valence("Ni"))
+
+
+def test_volumes_of_the_user_are_read(tmp_path):
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        file["density"], file["valence"] = np.ones((4, 4, 4)), np.full((4, 4, 4), 2.5)
+        file.attrs["voxel_um"] = 0.5
+    specimen = from_file(path, ["Ni"])
+    assert specimen.voxel == 0.5
+    assert specimen.valence("Ni").mean() == 2.5
+
+
+@pytest.mark.parametrize(
+    ("missing", "message"), [("voxel_um", "voxel_um is missing"), ("density", "no volume 'density'")]
+)
+def test_incomplete_volumes_are_refused(tmp_path, missing, message):
+    path = tmp_path / "mine.h5"
+    with h5py.File(path, "w") as file:
+        if missing != "density":
+            file["density"] = np.ones((4, 4, 4))
+        file["valence"] = np.ones((4, 4, 4))
+        if missing != "voxel_um":
+            file.attrs["voxel_um"] = 0.5
+    with pytest.raises(SpecimenError, match=message):
+        from_file(path, ["Ni"])
+
+
+def test_a_truncated_file_of_volumes_is_named(tmp_path):
+    path = tmp_path / "broken.h5"
+    path.write_bytes(b"\x89HDF")
+    with pytest.raises(SpecimenError, match=r"broken\.h5"):
+        from_file(path, ["Ni"])
 
 
 @pytest.mark.parametrize(
