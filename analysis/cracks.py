@@ -8,7 +8,6 @@ surface, that of one between two shells lies along it.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
 
 import cc3d
 import edt
@@ -164,22 +163,21 @@ def segment_cracks(
         When there is no particle, shapes differ, or particle and surroundings have no contrast.
     """
     raw = np.asarray(volume, dtype=np.float32)
-    inside = particle_mask(raw, smooth=smooth) if mask is None else np.asarray(mask, dtype=bool)
+    values = ndimage.gaussian_filter(raw, smooth, truncate=3.0) if smooth > 0 else raw
+    inside = particle_mask(values, smooth=0) if mask is None else np.asarray(mask, dtype=bool)
     if inside.shape != raw.shape:
         raise MorphologyError(f"volume {raw.shape} and mask {inside.shape} must have one shape")
     if not voxel_size > 0:
         raise MorphologyError(f"voxel size {voxel_size} µm is not above 0")
     shell = envelope(inside, closing_radius / voxel_size, threads=threads)
-    values = ndimage.gaussian_filter(raw, smooth, truncate=3.0) if smooth > 0 else raw
     below = depth(shell, voxel_size=voxel_size, threads=threads)
     solid, void = _levels(values, inside, shell, below / np.float32(voxel_size))
     limit = 0.5 * (solid + void) if threshold is None else threshold
     doubt = _DOUBT * (solid - void)
     found = [_dark(values, shell, below, limit + d, smallest, 2 * voxel_size) for d in (0.0, -doubt, doubt)]
-    counts = [int(np.count_nonzero(pieces)) for pieces in found]
+    counts = [int(np.count_nonzero(dark)) for dark in found]
     total = int(np.count_nonzero(shell))
-    pieces, _ = cc3d.connected_components(found[0], connectivity=26, return_N=True)
-    sizes = np.bincount(pieces.ravel())[1:]
+    sizes = np.bincount(cc3d.connected_components(found[0], connectivity=26)[found[0]])[1:]
     borders = np.linspace(0.0, float(below.max()), 9) if edges is None else checked_edges(edges)
     return Cracks(
         mask=found[0],
@@ -215,13 +213,11 @@ def _dark(
 ) -> Mask:
     """Dark voxels of the envelope in pieces large enough and reaching below the skin (µm)."""
     dark = shell & (values < limit)
-    if not dark.any():
-        return dark
-    pieces = cc3d.connected_components(cc3d.dust(dark, threshold=smallest, connectivity=26), connectivity=26)
-    deep = np.zeros(int(pieces.max()) + 1, bool)
-    deep[np.unique(pieces[below > skin])] = True
-    deep[0] = False
-    return cast(Mask, deep[pieces])
+    pieces, count = cc3d.connected_components(dark, connectivity=26, return_N=True)
+    flat = pieces[dark]
+    deep = np.bincount(flat[below[dark] > skin], minlength=count + 1) > 0
+    dark[dark] = (deep & (np.bincount(flat, minlength=count + 1) >= smallest))[flat]
+    return dark
 
 
 def _profile(found: list[Mask], shell: Mask, below: NDArray[np.float32], borders: Array) -> CrackProfile:

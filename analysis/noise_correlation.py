@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import shell_kernels as kernels
 from analysis.morphology import MorphologyError
-from analysis.shell_bins import lookup
+from analysis.shell_bins import shell_table
 
 Array = NDArray[np.float64]
 
@@ -85,9 +85,9 @@ def shell_factors(correlation: NoiseCorrelation | float, depth: ArrayLike, borde
     d = np.asarray(depth, dtype=np.float32)
     if d.ndim != 3:
         raise MorphologyError(f"a measured correlation needs depth as a volume (z, y, x), not {d.shape}")
-    table, per_depth = lookup(borders)
+    table = shell_table(borders, d.dtype)
     total, count = np.zeros((2, borders.size - 1))
-    kernels.pair_factors(d, _centres(d > 0, 0), correlation.rho, borders, table, per_depth, total, count)
+    kernels.pair_factors(d, _centres(d > 0, 0), correlation.rho, table, total, count)
     factor = np.where(count > 0, total / np.maximum(count, 1), np.nan)
     # Estimated correlations may add up to next to nothing; noise never averages out like that over
     # a few voxels.

@@ -8,57 +8,46 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.shell_bins import ShellTable
+
 Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
-# Columns of the sums: voxels, weight, weight·value, weight·value², weight²·variance, weight·depth
-COUNT, WEIGHT, VALUE, SQUARE, VARIANCE, DEPTH = 0, 1, 2, 3, 4, 5
+# Columns of the sums: voxels, weight·value, weight·value², weight·depth, weight, weight²·variance
+COUNT, VALUE, SQUARE, DEPTH, WEIGHT, VARIANCE = 0, 1, 2, 3, 4, 5
 COLUMNS = 6
 
 
-@numba.njit(cache=True, nogil=True, inline="always")
-def shell_of(d: Any, edges: Floats, table: Integers, per_depth: float) -> Any:
-    """Shell of depth `d`: edges[k] <= d < edges[k + 1], the last one closed; -1 outside all."""
-    last = edges.size - 1
-    if not (edges[0] <= d <= edges[last]):
-        return -1
-    k = table[min(int((d - edges[0]) * per_depth), table.size - 1)]
-    while k < last - 1 and d >= edges[k + 1]:
-        k += 1
-    return k
+# Not "nnan" and "ninf": values that are not finite must be seen.
+_FAST = {"nsz", "arcp", "contract", "reassoc"}
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, inline="always", error_model="numpy")
+def shell_of(d: Any, table: ShellTable) -> Any:
+    """Shell of a depth between the outermost borders."""
+    k = np.uint32(table.first[np.uint32((d - table.low) * table.per_depth)])
+    return np.uint32(k + np.uint32(d >= table.upper[k]))
+
+
+@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def plain_sums(
-    depth: Floats,
-    values: Floats,
-    start: int,
-    stop: int,
-    edges: Floats,
-    table: Integers,
-    per_depth: float,
-    offset: float,
-    sums: Floats,
+    depth: Floats, values: Floats, start: int, stop: int, table: ShellTable, offset: Any, sums: Floats
 ) -> None:
     """Add up voxels start..stop of equal weight: the fast case, no labels and no sigma."""
     for i in range(start, stop):
         d = depth[i]
-        if d <= 0:
-            continue
-        v = values[i]
-        k = shell_of(d, edges, table, per_depth)
-        if k < 0 or not np.isfinite(v):
-            continue
-        x = np.float64(v - offset)
-        row = sums[k]
-        row[COUNT] += 1
-        row[VALUE] += x
-        row[SQUARE] += x * x
-        row[DEPTH] += d
+        if d > 0 and table.low <= d <= table.high:
+            k = shell_of(d, table)
+            x = np.float64(values[i] - offset)
+            if abs(x) < np.inf:
+                sums[k, COUNT] += 1
+                sums[k, VALUE] += x
+                sums[k, SQUARE] += x * x
+                sums[k, DEPTH] += d
 
 
-@numba.njit(cache=True, nogil=True)
+@numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
 def weighted_sums(
     depth: Floats,
     values: Floats,
@@ -66,10 +55,8 @@ def weighted_sums(
     labels: Integers,
     start: int,
     stop: int,
-    edges: Floats,
-    table: Integers,
-    per_depth: float,
-    offset: float,
+    table: ShellTable,
+    offset: Any,
     by_variance: bool,
     sums: Floats,
 ) -> None:
@@ -77,35 +64,33 @@ def weighted_sums(
 
     `sigma` and `labels` may be of size 0: then the variance is 0 and all voxels are of label 1.
     """
-    shells = edges.size - 1
+    shells = table.upper.size
     has_sigma, has_labels = sigma.size > 0, labels.size > 0
     for i in range(start, stop):
         d = depth[i]
-        if d <= 0:
+        if not (d > 0 and table.low <= d <= table.high):
             continue
-        v = values[i]
-        k = shell_of(d, edges, table, per_depth)
-        if k < 0 or not np.isfinite(v):
+        x = np.float64(values[i] - offset)
+        if not abs(x) < np.inf:
             continue
         variance, weight = 0.0, 1.0
         if has_sigma:
             variance = np.float64(sigma[i]) ** 2
-            if not (variance > 0 and np.isfinite(variance)):
+            if not 0 < variance < np.inf:
                 continue
             if by_variance:
                 weight = 1.0 / variance
+        k = np.int64(shell_of(d, table))
         if has_labels:
             if labels[i] == 0:
                 continue
-            k += (int(labels[i]) - 1) * shells
-        x = np.float64(v - offset)
-        row = sums[k]
-        row[COUNT] += 1
-        row[WEIGHT] += weight
-        row[VALUE] += weight * x
-        row[SQUARE] += weight * x * x
-        row[VARIANCE] += weight * weight * variance
-        row[DEPTH] += weight * d
+            k += (np.int64(labels[i]) - 1) * shells
+        sums[k, COUNT] += 1
+        sums[k, VALUE] += weight * x
+        sums[k, SQUARE] += weight * x * x
+        sums[k, DEPTH] += weight * d
+        sums[k, WEIGHT] += weight
+        sums[k, VARIANCE] += weight * weight * variance
 
 
 @numba.njit(cache=True, nogil=True)
@@ -144,9 +129,7 @@ def pair_factors(
     depth: Floats,
     centres: Integers,
     rho: Floats,
-    edges: Floats,
-    table: Integers,
-    per_depth: float,
+    table: ShellTable,
     total: Floats,
     count: Floats,
 ) -> None:
@@ -155,9 +138,10 @@ def pair_factors(
     reach = rho.shape[0] // 2
     for c in range(centres.shape[0]):
         z, y, x = centres[c]
-        k = shell_of(depth[z, y, x], edges, table, per_depth)
-        if k < 0:
+        d = depth[z, y, x]
+        if not (d > 0 and table.low <= d <= table.high):
             continue
+        k = shell_of(d, table)
         count[k] += 1
         for dz in range(-reach, reach + 1):
             if not 0 <= z + dz < nz:
@@ -169,5 +153,5 @@ def pair_factors(
                     if not 0 <= x + dx < nx:
                         continue
                     d = depth[z + dz, y + dy, x + dx]
-                    if d > 0 and shell_of(d, edges, table, per_depth) == k:
+                    if d > 0 and table.low <= d <= table.high and shell_of(d, table) == k:
                         total[k] += rho[dz + reach, dy + reach, dx + reach]

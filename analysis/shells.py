@@ -12,7 +12,7 @@ from scipy.stats import chi2 as chi2_distribution
 from analysis import shell_kernels as kernels
 from analysis.morphology import MorphologyError
 from analysis.noise_correlation import NoiseCorrelation, shell_factors
-from analysis.shell_bins import checked_edges, lookup
+from analysis.shell_bins import checked_edges, shell_table
 from analysis.threads import available_threads, run_tasks
 
 Array = NDArray[np.float64]
@@ -240,7 +240,7 @@ def _sums(
 ) -> tuple[Array, float, Array]:
     """Sums [particles, shells, columns], what was subtracted from the values, borders."""
     borders = checked_edges(edges)
-    v, d = np.asarray(values), np.asarray(depth)
+    v, d = (np.asarray(x, dtype=_precision(x)) for x in (values, depth))
     if v.shape != d.shape:
         raise MorphologyError(f"values {v.shape} and depth {d.shape} must have one shape")
     if weights not in ("inverse variance", "equal"):
@@ -252,13 +252,13 @@ def _sums(
     some = slice(None, None, max(v.size // 4096, 1))
     finite = v[some][np.isfinite(v[some]) & (d[some] > 0)]
     offset = float(np.median(finite)) if finite.size else 0.0
-    table, per_depth = lookup(borders)
+    table = shell_table(borders, d.dtype)
     workers = available_threads(threads)
     bounds = np.linspace(0, v.size, workers + 1).astype(int)
     parts = np.zeros((workers, particles * (borders.size - 1), kernels.COLUMNS))
 
     def run(i: int) -> None:
-        at = (int(bounds[i]), int(bounds[i + 1]), borders, table, per_depth, v.dtype.type(offset))
+        at = (int(bounds[i]), int(bounds[i + 1]), table, v.dtype.type(offset))
         if noise.size == 0 and labels.size == 0:
             kernels.plain_sums(d, v, *at, parts[i])
         else:
@@ -269,6 +269,10 @@ def _sums(
     if noise.size == 0:
         sums[:, kernels.WEIGHT] = sums[:, kernels.COUNT]
     return sums.reshape(particles, borders.size - 1, kernels.COLUMNS), float(v.dtype.type(offset)), borders
+
+
+def _precision(values: ArrayLike) -> type[np.floating]:
+    return np.float32 if np.asarray(values).dtype == np.float32 else np.float64
 
 
 def _profile(
