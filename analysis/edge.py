@@ -2,7 +2,7 @@
 
 The crossing rule: go down in energy from the highest point of the normalised spectrum in the search range;
 the edge is where the spectrum first falls through one half, that is, the last upward crossing below the white
-line. Between measured energies the spectrum is a cubic with the slopes of parabolas through three neighbours.
+line. Between measured energies the spectrum is a cubic with the slopes of polynomials through the neighbours.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ def fit_edges(
         limits=(least_jump, largest_sigma),
     )
     reader = corrected(reader, chosen)
-    out, code = read_edges(reader, values, threads=threads, with_bend=voxel_noise is not None)
+    out, code = read_edges(reader, values, threads=threads, with_coarse=voxel_noise is not None)
     if voxel_noise is not None:
         with_voxel_noise(out, code, reader, voxel_noise * np.float32(basis.noise_scale), largest_sigma)
     return edge_map(out, code, reader, basis, wanted)
@@ -152,9 +152,10 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     intervals = knot_intervals(maps.knots)
     found = np.empty((6, 1))
     crossing.refine_crossings(height, 1, at, intervals, found)
-    x, slope, bend = found[:3, 0]
+    x, slope, step, rise = found[:4, 0]
+    coarse = crossing.COARSE * step * (rise / jump) ** 2
     value, _ = interpolation(maps.knots, np.array([x]))
-    sigma = float(np.sqrt(((value @ maps.rows) ** 2 @ noise**2)[0] / slope**2 + bend**2))
+    sigma = float(np.sqrt(((value @ maps.rows) ** 2 @ noise**2)[0] / slope**2 + coarse**2))
     if sigma > LARGEST_SIGMA:
         return nothing(Code.TOO_NOISY)
     white, white_sigma, top = nan, nan, nan

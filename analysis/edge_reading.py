@@ -23,11 +23,11 @@ def read_edges(
     spectra: Float32Array,
     *,
     threads: int | None = None,
-    with_bend: bool = False,
+    with_coarse: bool = False,
 ) -> tuple[Float32Array, NDArray[np.uint8]]:
     """Run the kernel over spectra [E, N]; returns the rows of `crossing.read_tile` and the codes."""
     count = spectra.shape[1]
-    out = np.empty((ROWS + int(with_bend), count), np.float32)
+    out = np.empty((ROWS + int(with_coarse), count), np.float32)
     code = np.empty(count, np.uint8)
 
     def run(low: int, high: int) -> None:
@@ -80,7 +80,7 @@ def with_voxel_noise(
 ) -> None:
     """Replace, in place, the sigmas by those of each voxel's own noise `sigma` [E, N].
 
-    `out` comes from `read_edges` with the bend; edges less certain than `largest` (eV) are taken back.
+    `out` comes from `read_edges` with the coarse part; edges less certain than `largest` (eV) are taken back.
     """
     reads = (
         (0, reader.height_response, reader.at_edge),
@@ -94,10 +94,10 @@ def with_voxel_noise(
         at = np.clip(place, 0, len(table) - 1).astype(np.intp)
         own = np.empty(code.size, np.float32)
         crossing.response_variance(sigma, np.ascontiguousarray(response**2), at, own)
-        bend2 = out[7] ** 2 if row == 0 else np.float32(0)
+        coarse2 = out[7] ** 2 if row == 0 else np.float32(0)
         before, after = table[at, 0] + table[at, 1], own + table[at, 1]
-        steepness2 = before / np.maximum(out[row + 1] ** 2 - bend2, 1e-30)
-        out[row + 1] = np.where(known, np.sqrt(after / steepness2 + bend2), np.nan)
+        steepness2 = before / np.maximum(out[row + 1] ** 2 - coarse2, 1e-30)
+        out[row + 1] = np.where(known, np.sqrt(after / steepness2 + coarse2), np.nan)
     unknown = ~np.isfinite(out[3])
     code[unknown] = Code.NOT_MEASURED
     code[(code == Code.OK) & ~(out[1] <= largest)] = Code.TOO_NOISY

@@ -13,6 +13,7 @@ from analysis.spectra import FloatArray, Normalisation, line_operator
 
 PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's own residual, in degrees of freedom
 TABLE_STEP = 0.05  # eV
+EVEN = 2.0  # largest over smallest of four steps that still count as even
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -108,41 +109,49 @@ def half_height_maps(
     return HalfHeight(energies[start:stop], 0, stop - start - 1, rows[start:stop], jump, fixed, used)
 
 
-def knot_weights(knots: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the weights of the left and right chord in the slope at each knot (parabola through three knots)."""
+def knot_slopes(knots: FloatArray) -> FloatArray:
+    """Return the map [m, m] from values at the knots to the slopes there.
+
+    Slopes are those of the polynomial through the knot and its neighbours: two on each side where the spacing is
+    nearly even, one where it is not (a wide gap would make the wider one swing), the chord at both ends.
+    """
+    m = knots.size
+    slopes = np.zeros((m, m))
     step = np.diff(knots)
-    left, right = np.zeros(knots.size), np.zeros(knots.size)
-    right[0], left[-1] = 1 / step[0], 1 / step[-1]
-    both = step[:-1] + step[1:]
-    left[1:-1] = step[1:] / both / step[:-1]
-    right[1:-1] = step[:-1] / both / step[1:]
-    return left, right
+    for i in range(m):
+        reach = 1
+        if 2 <= i < m - 2:
+            around = step[i - 2 : i + 2]
+            reach = 2 if around.max() <= EVEN * around.min() else 1
+        low, high = max(i - reach, 0), min(i + reach, m - 1)
+        x = knots[low : high + 1] - knots[i]
+        powers = np.vander(x / step.mean(), increasing=True)
+        slopes[i, low : high + 1] = np.linalg.inv(powers)[1] / step.mean()
+    return slopes
 
 
 def knot_intervals(knots: FloatArray) -> FloatArray:
-    """Return what the kernels need to know about the interval below each knot, [m, 6]; row 0 is unused.
+    """Return what the kernels need to know about the interval below each knot, [m, 12]; row 0 is unused.
 
-    Columns: lower knot, step, then, times the step, the weights of the left and right chord in the slope at the
-    lower knot and at the upper knot.
+    Columns: lower knot, step, then, times the step, what the slope at the lower knot takes of the five knots from two
+    below it to two above, and the same for the upper knot.
     """
-    left, right = knot_weights(knots)
+    slopes = np.pad(knot_slopes(knots), ((0, 0), (2, 2)))
     step = np.diff(knots)
-    table = np.zeros((knots.size, 6))
+    table = np.zeros((knots.size, 12))
     table[1:, 0], table[1:, 1] = knots[:-1], step
-    for column, weight in zip((2, 3, 4, 5), (left[:-1], right[:-1], left[1:], right[1:]), strict=True):
-        table[1:, column] = weight * step
+    for i in range(1, knots.size):
+        table[i, 2:7] = slopes[i - 1, i - 1 : i + 4] * step[i - 1]
+        table[i, 7:12] = slopes[i, i : i + 5] * step[i - 1]
     return table
 
 
 def interpolation(knots: FloatArray, x: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return the maps [x, knots] from values at the knots to the interpolant and to its slope at `x`.
 
-    Between two knots the interpolant is the cubic with the knots' values and slopes (`knot_weights`).
+    Between two knots the interpolant is the cubic with the knots' values and slopes (`knot_slopes`).
     """
-    left, right = knot_weights(knots)
-    slopes = np.diag(left - right)
-    slopes[np.arange(1, knots.size), np.arange(knots.size - 1)] -= left[1:]
-    slopes[np.arange(knots.size - 1), np.arange(1, knots.size)] += right[:-1]
+    slopes = knot_slopes(knots)
     i = np.clip(np.searchsorted(knots, x, side="right") - 1, 0, knots.size - 2)
     step = knots[i + 1] - knots[i]
     t = ((x - knots[i]) / step)[:, None]
