@@ -60,7 +60,7 @@ class FrameCount:
                 return
             idle = not self._acquire.get()
             # The state of an earlier acquisition may still stand when this one starts.
-            if (idle and self._started or obj is self._state) and str(self._state.get()) in FAILED_STATES:
+            if ((idle and self._started) or obj is self._state) and str(self._state.get()) in FAILED_STATES:
                 fail(status, DetectorError(f"{self._who}: the detector state is {self._state.get()}"))
                 return
             self._started = self._started or not idle
