@@ -108,8 +108,8 @@ def envelope(mask: ArrayLike, radius: float, *, fill: bool = True, threads: int 
     margin = int(np.ceil(radius)) + 2
     part = np.pad(inside[box], margin)
     workers = available_threads(threads)
-    closed = edt.edt(~part, parallel=workers) <= radius
-    closed = edt.edt(closed, parallel=workers) > radius
+    closed = edt.edt((~part).view(np.uint8), parallel=workers) <= radius
+    closed = edt.edt(closed.view(np.uint8), parallel=workers) > radius
     closed |= part
     if fill:
         outside = cc3d.connected_components(~closed, connectivity=6)

@@ -107,22 +107,51 @@ def label_particles(
     """
     inside = _checked_mask(mask)
     raw, count = cc3d.connected_components(inside, connectivity=connectivity, return_N=True)
-    statistics = cc3d.statistics(raw)
+    labels = raw.astype(np.uint32)
+    number, place = np.zeros(count + 1, np.int64), np.zeros((count + 1, 3))
+    border = np.zeros(count + 1, np.bool_)
+    _label_statistics(labels, number, place, border)
     cell = voxel_size**3
-    volumes = np.asarray(statistics["voxel_counts"], dtype=np.float64)[1 : count + 1] * cell
-    order = np.argsort(-volumes, kind="stable")
-    order = order[volumes[order] >= smallest]
+    order = 1 + np.argsort(-number[1:], kind="stable")
+    order = order[number[order] * cell >= smallest]
     new = np.zeros(count + 1, np.uint32)
-    new[order + 1] = np.arange(1, order.size + 1, dtype=np.uint32)
-    boxes = [statistics["bounding_boxes"][i + 1] for i in order]
-    cut = [any(s.start == 0 or s.stop == size for s, size in zip(box, inside.shape, strict=True)) for box in boxes]
+    new[order] = np.arange(1, order.size + 1, dtype=np.uint32)
+    if not np.array_equal(new, np.arange(count + 1)):
+        _rename(labels.reshape(-1), new)
+    volumes = np.asarray(number[order] * cell, dtype=np.float64)
     return Particles(
-        labels=new[raw],
-        volume=volumes[order],
-        diameter=np.cbrt(6.0 / np.pi * volumes[order]),
-        centre=np.asarray(statistics["centroids"], dtype=np.float64)[order + 1] * voxel_size,
-        cut=np.array(cut, dtype=bool),
+        labels=labels,
+        volume=volumes,
+        diameter=np.cbrt(6.0 / np.pi * volumes),
+        centre=place[order] / number[order, None] * voxel_size,
+        cut=border[order],
     )
+
+
+@numba.njit(cache=True, nogil=True)
+def _label_statistics(labels: NDArray[np.uint32], number: NDArray[np.int64], place: Array, border: Mask) -> None:
+    """Voxels, sum of positions (z, y, x), and contact with the border, of each label."""
+    nz, ny, nx = labels.shape
+    for z in range(nz):
+        for y in range(ny):
+            edge = z in (0, nz - 1) or y in (0, ny - 1)
+            for x in range(nx):
+                k = labels[z, y, x]
+                if k:
+                    number[k] += 1
+                    place[k, 0] += z
+                    place[k, 1] += y
+                    place[k, 2] += x
+                    if edge or x in (0, nx - 1):
+                        border[k] = True
+
+
+@numba.njit(cache=True, nogil=True)
+def _rename(labels: NDArray[np.uint32], new: NDArray[np.uint32]) -> None:
+    """Replace each label by its new one, in place."""
+    for i in range(labels.size):
+        if labels[i]:
+            labels[i] = new[labels[i]]
 
 
 def depth(
