@@ -184,7 +184,7 @@ def _variance_after(knowledge: Knowledge, exposure: float) -> FloatArray:
 
 def _prior(basis: Basis) -> FloatArray:
     if np.isinf(basis.prior).any():
-        raise ValueError("too few pilot spectra to learn a basis: give at least four per energy")
+        raise ValueError("too few pilot spectra to learn a basis: give at least eight per energy")
     return np.diag(basis.prior)
 
 

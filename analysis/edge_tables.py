@@ -257,7 +257,7 @@ def _freedom(projected: Projection) -> float:
 def _variances(maps: FloatArray, basis: Basis, projected: Projection) -> FloatArray:
     """Variance of ``maps @ spectrum``: photon noise let through and signal held back; and no correction yet."""
     rows = maps @ basis.vectors
-    left_out = ((maps @ basis.tail) ** 2).sum(axis=1)
+    left_out = ((maps @ basis.tail) ** 2).sum(axis=1) + maps**2 @ basis.doubt**2
     held_back = _variance(rows, projected.missing) + left_out
     return np.stack([_variance(rows, projected.noise), held_back, np.zeros(len(rows))], axis=1)
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.spectra import FloatArray, checked_energies
 
-FEWEST_SPECTRA_PER_ENERGY = 4  # fewer spectra than this times the energies do not fix a basis
+FEWEST_SPECTRA_PER_ENERGY = 8  # fewer spectra than this times the energies do not fix a basis
 BLOCK = 128  # neighbouring voxels taken together into the sample: contiguous reads
 LEAST_WEIGHT = 0.25  # components whose signal is a smaller part of signal + noise are left out
 
@@ -24,6 +24,7 @@ class Basis:
     vectors : float64 [E, k]; a voxel spectrum is ``vectors @ c`` plus noise
     prior : float64 [k], expected mean square of each coefficient; inf where nothing is assumed
     tail : float64 [E, t], signal left out because it is weaker than the noise, one column per component, rms
+    doubt : float64 [E], noise of the basis spectra themselves, learnt from finitely many voxels
     sigma : float64 [E], the noise that the basis was learnt with, `noise_scale` included
     eigenvalues : float64, of the whitened second moment of the sample, largest first; noise alone gives 1
     noise_scale : measured noise over given noise (from the eigenvalues that are noise only); 1 if not measurable
@@ -33,6 +34,7 @@ class Basis:
     vectors: FloatArray
     prior: FloatArray
     tail: FloatArray
+    doubt: FloatArray
     sigma: FloatArray
     eigenvalues: FloatArray
     noise_scale: float = 1.0
@@ -73,6 +75,7 @@ def full_basis(energies: FloatArray, sigma: FloatArray) -> Basis:
         vectors=np.diag(sigma),
         prior=np.full(energies.size, np.inf),
         tail=np.empty((energies.size, 0)),
+        doubt=np.zeros(energies.size),
         sigma=sigma,
         eigenvalues=np.empty(0),
     )
@@ -90,7 +93,7 @@ def learn_basis(
 
     The eigenvectors of the whitened second moment are kept whose eigenvalue stands above the edge of the noise
     eigenvalues, ``(1 + sqrt(E / N))**2``, and whose signal is a quarter or more of signal and noise; each is weighted
-    by its optimal shrinkage. With fewer than four spectra per energy no basis can be told from noise and the full one
+    by its optimal shrinkage. With fewer than eight spectra per energy no basis can be told from noise and the full one
     is returned.
 
     Parameters
@@ -127,6 +130,7 @@ def learn_basis(
         vectors=vectors[:, :kept] * noise[:, None],
         prior=np.maximum(strength[:kept], LEAST_WEIGHT),
         tail=vectors[:, left] * np.sqrt(strength[left]) * noise[:, None],
+        doubt=noise * np.sqrt(kept / count),
         sigma=noise,
         eigenvalues=values / scale**2,
         noise_scale=scale,
