@@ -26,10 +26,11 @@ from sim.fly import PositionCompare
 from sim.ion_chambers import Foil, IonChambers
 from sim.microscope import PHYSICS, Microscope, Parts
 from sim.monochromator import Monochromator, fixed_exit_gap
+from sim.motor_fields import MotorSettings
 from sim.motor_record import FAULTS as MOTOR_FAULTS
 from sim.motor_record import Motor
 from sim.records import Bank, PutRefusedError, Record
-from sim.simulation import Simulation
+from sim.simulation import Simulation, SimulationError
 from sim.specimen import Specimen, depth_profile
 
 MOTORS: dict[str, dict[str, Any]] = {
@@ -117,6 +118,29 @@ class Beamline:
             file.attrs["voxel_um"] = self.specimen.voxel
 
 
+def motor_options(simulation: Simulation) -> dict[str, dict[str, Any]]:
+    """Return the settings of every motor, the usual ones changed as the simulation says.
+
+    Raises
+    ------
+    SimulationError
+        For a motor or a setting that does not exist.
+    """
+    options = {name: dict(usual) for name, usual in MOTORS.items()}
+    for name, changes in simulation.motors.items():
+        if name not in options:
+            raise SimulationError(f"simulation motors has no {name!r}; there are {', '.join(options)}")
+        for setting, value in changes.items():
+            low, high = options[name].get("limits", (-100.0, 100.0))
+            if setting in ("low", "high"):
+                options[name]["limits"] = (float(value), high) if setting == "low" else (low, float(value))
+            elif setting in ("velocity", "acceleration", "delay") and value >= 0:
+                options[name][setting] = float(value)
+            else:
+                raise SimulationError(f"simulation motor {name}: {setting} = {value} is no setting or negative")
+    return options
+
+
 def build(simulation: Simulation) -> Beamline:
     """Build a simulated beamline: records, models and physics; nothing runs until its bank is served."""
     bank, clock, prefix = Bank(), Clock(simulation.speed), simulation.prefix
@@ -134,9 +158,10 @@ def build(simulation: Simulation) -> Beamline:
     effects = Effects(**asdict(simulation.effects))
     bragg = optics.bragg_angle(lens.reference_energy)
     start = {"mono:bragg": bragg, "mono:gap": fixed_exit_gap(bragg)}
+    options = motor_options(simulation)
     motors = {
-        name: Motor(bank, prefix + name, clock, start=start.get(name, 0.0), **options)
-        for name, options in MOTORS.items()
+        name: Motor(bank, prefix + name, clock, MotorSettings(start=start.get(name, 0.0), **settings))
+        for name, settings in options.items()
     }
     ring = Ring(bank, prefix + "ring:", clock, decays=lambda: effects.ring_decay)
     shutter = Shutter(bank, prefix + "shutter:", clock)

@@ -12,7 +12,7 @@ import caproto
 import caproto.asyncio.server as caproto_server
 import numpy as np
 
-from sim.records import Bank, Kind, Record
+from sim.records import Bank, Kind, Record, Sink
 
 # Channel Access has no unsigned 16 bit integer: DBF_USHORT travels as a long.
 ARRAY_CHANNELS = {
@@ -92,6 +92,39 @@ def _settings(record: Record) -> dict[str, Any]:
     return settings | _metadata(record)
 
 
+class Server(caproto_server.Context):  # type: ignore[misc]
+    """A caproto server whose channels can go offline one by one, as if their record had been on an IOC that died."""
+
+    def __init__(self, bank: Bank, interfaces: list[str]) -> None:
+        super().__init__({name: channel_of(record) for name, record in bank.items()}, interfaces)
+        self._offline: set[str] = set()
+        for name, record in bank.items():
+            record.sinks.append(self._follower(name))
+
+    def _follower(self, name: str) -> Sink:
+        async def follow(record: Record, _: bool) -> None:
+            if record.online:
+                self._offline.discard(name)
+            elif name not in self._offline:
+                self._offline.add(name)
+                for circuit in tuple(self.circuits):
+                    await _drop(circuit, name)
+
+        return follow
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self._offline:
+            raise caproto.CaprotoKeyError(f"{name} is offline")
+        return super().__getitem__(name)
+
+
+async def _drop(circuit: Any, name: str) -> None:
+    """Tell a client that one channel is gone, and send it no more events."""
+    for channel in [c for c in circuit.circuit.channels.values() if c.name == name]:
+        await circuit._cull_subscriptions(None, lambda sub, channel=channel: sub.channel is channel)
+        await circuit.send(caproto.ServerDisconnResponse(cid=channel.cid))
+
+
 async def _bound_without_delay(address: str, port: int) -> socket.socket:
     bound: socket.socket = await _create_bound_tcp_socket(address, port)
     bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # inherited by accept() on Linux
@@ -120,7 +153,7 @@ async def serve(
     caproto 1.3 never sets TCP_NODELAY, which costs 44 ms per exchange; its listening socket is replaced here.
     """
     caproto_server._create_bound_tcp_socket = _bound_without_delay
-    context = caproto_server.Context({name: channel_of(record) for name, record in bank.items()}, list(interfaces))
+    context = Server(bank, list(interfaces))
 
     async def startup(_: Any) -> None:
         await bank.start()

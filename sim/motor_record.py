@@ -1,28 +1,22 @@
-"""The EPICS motor record: its fields, and what puts to them do."""
+"""The EPICS motor record: what puts to its fields do, and how it moves."""
 
 import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
-from typing import Any
 
 from sim.clock import Clock
 from sim.motion import Motion
-from sim.records import HANDLED, Bank, Handled, Kind, Record, Severity
+from sim.motor_fields import MSTA_DONE, MotorFields, MotorSettings
+from sim.records import HANDLED, Bank, Handled, OnPut, Record, Severity
 
-STOP, PAUSE, MOVE, GO = range(4)
-MSTA_DIRECTION, MSTA_DONE, MSTA_HIGH_LIMIT, MSTA_PROBLEM, MSTA_MOVING, MSTA_LOW_LIMIT = (
-    1,
-    2,
-    4,
-    512,
-    1024,
-    8192,
-)
+STOP, PAUSE = 0, 1  # of SPMG; Move and Go let motions begin
+MSTA_DIRECTION, MSTA_HIGH_LIMIT, MSTA_PROBLEM = 1, 4, 512
+MSTA_MOVING, MSTA_LOW_LIMIT = 1024, 8192
 FAULTS = ("stuck", "stall", "limit", "alarm", "no_dmov")
 
 
-class Motor:
+class Motor(MotorFields):
     """A motor record with the fields that ophyd's ``EpicsMotor`` and display panels use.
 
     Every put to ``.VAL`` gives a 1-0-1 pulse of DMOV, the present position included; RBV is final before DMOV
@@ -37,95 +31,46 @@ class Motor:
         Name of the record, which is also an alias of ``.VAL``.
     clock : Clock
         Beamline time.
-    units, velocity, acceleration, limits, precision, start
-        EGU; per second; ACCL in s; soft limits (low, high) or (0, 0) for none; PREC; position at the start.
-    deadband : float
-        RDBD, the tolerance that the read-back is meant to reach.
+    settings : MotorSettings
+        Units, velocity, limits and so on.
     """
 
-    def __init__(
-        self,
-        bank: Bank,
-        name: str,
-        clock: Clock,
-        *,
-        units: str = "mm",
-        velocity: float = 1.0,
-        acceleration: float = 0.1,
-        limits: tuple[float, float] = (-100.0, 100.0),
-        precision: int = 4,
-        start: float = 0.0,
-        deadband: float = 1e-4,
-        description: str = "",
-    ) -> None:
-        self.name, self._clock, self._bank = name, clock, bank
+    def __init__(self, bank: Bank, name: str, clock: Clock, settings: MotorSettings | None = None) -> None:
+        settings = settings or MotorSettings()
+        super().__init__(bank, name, settings)
+        self._clock = clock
         self.fault: str | None = None
         self.moved: list[Callable[[], Awaitable[None]]] = []
         self.started: list[Callable[[], None]] = []
-        self._history = deque([Motion(start, start, velocity, acceleration, clock.now())], maxlen=16)
+        rest = Motion(settings.start, settings.start, settings.velocity, settings.acceleration, clock.now())
+        self._history = deque([rest], maxlen=16)
         self._task: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()  # two puts at once must not both start a motion
         self._superseded = False  # a new target has come before this motion was over
         self._poll = 0.05
-        self._add_positions(units, precision, limits, start)
-        self._add_motion(units, precision, velocity, acceleration, deadband)
-        self._add_status()
-        self._add_commands()
-        for field, text in (("DESC", description or name), ("RTYP", "motor"), ("EGU", units)):
-            self._add(field, text)
+        for record, action in self._actions():
+            record.on_put = action
 
-    def _add(self, field: str, value: Any, kind: Kind | None = None, **metadata: Any) -> Record:
-        return self._bank.add(f"{self.name}.{field}", value, kind, **metadata)
-
-    def _add_positions(self, units: str, precision: int, limits: tuple[float, float], start: float) -> None:
-        shown: dict[str, Any] = {"units": units, "precision": precision}
-        self.val = self._add("VAL", start, on_put=self._put_val, limits=limits, **shown)
-        self._bank.alias(self.name, self.val)
-        self.rbv = self._add("RBV", start, read_only=True, limits=limits, **shown)
-        self.drbv = self._add("DRBV", start, read_only=True, **shown)
-        self.dval = self._add("DVAL", start, on_put=self._put_dval, **shown)
-        self.offset = self._add("OFF", 0.0, on_put=self._put_offset, **shown)
-        self.direction = self._add("DIR", 0, enums=("Pos", "Neg"), on_put=self._put_direction)
-        self.freeze_offset = self._add("FOFF", 0, enums=("Variable", "Frozen"))
-        self.set_mode = self._add("SET", 0, enums=("Use", "Set"))
-        self.high_limit = self._add("HLM", limits[1], on_put=self._put_limit, **shown)
-        self.low_limit = self._add("LLM", limits[0], on_put=self._put_limit, **shown)
-        self.dial_high_limit = self._add("DHLM", limits[1], read_only=True, **shown)
-        self.dial_low_limit = self._add("DLLM", limits[0], read_only=True, **shown)
-
-    def _add_motion(self, units: str, precision: int, velocity: float, acceleration: float, deadband: float) -> None:
-        rate: dict[str, Any] = {"units": f"{units}/s", "precision": precision}
-        self.velocity = self._add("VELO", velocity, on_put=self._put_positive, **rate)
-        self._add("VBAS", 0.0, **rate)
-        self._add("VMAX", 0.0, **rate)
-        self.acceleration = self._add("ACCL", acceleration, units="s", on_put=self._put_positive)
-        self._add("PREC", precision, Kind.SHORT)
-        self._add("MRES", deadband / 10 or 1e-5, units=units, precision=8)
-        self._add("RDBD", deadband, units=units, precision=precision)
-        self._add("BDST", 0.0, units=units)
-        self._add("DLY", 0.0, units="s")
-
-    def _add_status(self) -> None:
-        def flag(field: str, value: int = 0) -> Record:
-            return self._add(field, value, Kind.SHORT, read_only=True)
-
-        self.dmov, self.movn = flag("DMOV", 1), flag("MOVN")
-        self.hls, self.lls, self.lvio = flag("HLS"), flag("LLS"), flag("LVIO")
-        self.tdir, self.miss, self.severity = flag("TDIR"), flag("MISS"), flag("SEVR")
-        self.stat = flag("STAT")
-        self.msta = self._add("MSTA", MSTA_DONE, read_only=True)
-
-    def _add_commands(self) -> None:
-        self.spmg = self._add("SPMG", GO, enums=("Stop", "Pause", "Move", "Go"), on_put=self._put_spmg)
-        self.stop = self._add("STOP", 0, Kind.SHORT, on_put=self._put_stop)
-        for field in ("HOMF", "HOMR"):
-            self._add(field, 0, Kind.SHORT, on_put=self._put_home)
-        self.jog_forward = self._add("JOGF", 0, Kind.SHORT, on_put=self._put_jog)
-        self.jog_reverse = self._add("JOGR", 0, Kind.SHORT, on_put=self._put_jog)
-        self.tweak = self._add("TWV", 0.1)
-        self.tweak_forward = self._add("TWF", 0, Kind.SHORT, on_put=self._put_tweak)
-        self.tweak_reverse = self._add("TWR", 0, Kind.SHORT, on_put=self._put_tweak)
-        self._add("RLV", 0.0, on_put=self._put_relative)
+    def _actions(self) -> list[tuple[Record, OnPut]]:
+        return [
+            (self.val, self._put_val),
+            (self.dval, self._put_dval),
+            (self.offset, self._put_offset),
+            (self.direction, self._put_direction),
+            (self.high_limit, self._put_limit),
+            (self.low_limit, self._put_limit),
+            (self.velocity, self._put_positive),
+            (self.acceleration, self._put_positive),
+            (self.spmg, self._put_spmg),
+            (self.stop, self._put_stop),
+            (self.home_forward, self._put_home),
+            (self.home_reverse, self._put_home),
+            (self.jog_forward, self._put_jog),
+            (self.jog_reverse, self._put_jog),
+            (self.tweak_forward, self._put_tweak),
+            (self.tweak_reverse, self._put_tweak),
+            (self.relative, self._put_relative),
+        ]
 
     # --- coordinates
 
@@ -327,6 +272,7 @@ class Motor:
                 await self._post_position()
                 await asyncio.sleep(min(self._poll, self._clock.wall(left)))
             self._rest_at(motion.position(end) if self.fault else target)
+            await self._clock.sleep(self.delay.value)
         except asyncio.CancelledError:
             self._rest_at(motion.position(min(end, self._clock.now())))
             raise

@@ -64,6 +64,9 @@ class Simulation:
         Valence against depth of the other elements; built-in ones when not given.
     volumes : Path or None
         HDF5 file with the user's own volumes instead of a particle, see `sim.specimen.from_file`.
+    motors : mapping of str to mapping
+        Per motor ("sample:x", ...) its ``velocity``, ``acceleration`` (s), ``delay`` (s to settle), ``low`` and
+        ``high`` limit, where they differ from the usual ones.
     follows_cell : bool
         Whether the metals' valences follow the state of charge of the cell: pristine at 0, as given at 1.
     specimen, effects, amplitudes
@@ -85,6 +88,7 @@ class Simulation:
     others: tuple[str, ...] = ()
     profiles: Mapping[str, Profile] = field(default_factory=dict)
     volumes: Path | None = None
+    motors: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     follows_cell: bool = False
     specimen: Morphology = field(default_factory=Morphology)
     effects: Effects = field(default_factory=Effects)

@@ -15,7 +15,7 @@ import pytest
 pytestmark = pytest.mark.system
 
 CLIENT = """
-import json, sys
+import json, sys, time
 from ophyd import EpicsMotor, EpicsSignal, EpicsSignalRO
 from ophyd.signal import EpicsSignalBase
 EpicsSignalBase.set_defaults(timeout=5, connection_timeout=5, write_timeout=10)
@@ -31,9 +31,16 @@ put("cam:HDF1:Capture", 1)
 put("cam:cam1:ImageMode", "Multiple", True)
 put("cam:cam1:NumImages", 2)
 put("cam:cam1:Acquire", 1)
+stage = EpicsMotor("SIM:sample:x", name="stage")
+stage.wait_for_connection(timeout=10)
+put("sim:Fault", "pv=sample:x", True)
+end = time.monotonic() + 10
+while stage.connected and time.monotonic() < end:
+    time.sleep(0.01)
 read = lambda name, **k: EpicsSignalRO("SIM:" + name, name="r", **k).get()
 print(json.dumps({
     "angle": rotation.position, "limits": rotation.limits,
+    "stage": stage.connected, "rotation": rotation.connected,
     "energy": read("mono:EnergyRBV"), "shutter": read("shutter:Sts", string=True),
     "file": read("cam:HDF1:FullFileName_RBV", string=True), "frames": read("cam:HDF1:NumCaptured_RBV"),
 }))
@@ -60,6 +67,10 @@ def test_records_have_their_values(answer):
     assert answer["energy"] == pytest.approx(8333.0, abs=0.01)
     assert answer["shutter"] == "Open"
     assert answer["frames"] == 2
+
+
+def test_single_records_go_offline(answer):
+    assert (answer["stage"], answer["rotation"]) == (False, True)
 
 
 def test_sigterm_closes_the_file_and_ends_with_success(ioc, answer):

@@ -6,13 +6,14 @@ import pytest
 
 from sim.clock import Clock
 from sim.motion import Motion
+from sim.motor_fields import MotorSettings
 from sim.motor_record import Motor
 from sim.records import Bank
 
 
 @pytest.fixture
 def motor() -> Motor:
-    return Motor(Bank(), "S:m", Clock(100.0), velocity=1.0, acceleration=0.1, limits=(-5.0, 5.0))
+    return Motor(Bank(), "S:m", Clock(100.0), MotorSettings(velocity=1.0, acceleration=0.1, limits=(-5.0, 5.0)))
 
 
 def history(record):

@@ -1,0 +1,63 @@
+"""The beamline as a whole: its settings reach the motors, and its pace is that of a real one."""
+
+import pytest
+
+from sim.beamline import build
+from sim.simulation import Simulation
+
+TINY = {"shape": [16, 16], "pixel_size": 800.0, "specimen": {"voxel": 0.5}}
+SSRL = {
+    "speed": 20.0,
+    "readout": 1.0,
+    "motors": {"sample:x": {"velocity": 0.375}, "mono:bragg": {"delay": 4.0}},
+}
+
+
+def test_motor_settings_reach_the_records():
+    settings = {"motors": {"sample:x": {"velocity": 0.1, "low": -1.0}}}
+    bank = build(Simulation.from_dict(TINY | settings)).bank
+    assert bank["SIM:sample:x.VELO"].value == 0.1
+    assert bank["SIM:sample:x.VAL"].limits == (-1.0, 25.0)
+
+
+@pytest.mark.parametrize(
+    ("motors", "message"),
+    [({"sample:q": {}}, "has no 'sample:q'"), ({"sample:x": {"colour": 1}}, "sample:x: colour = 1 is no setting")],
+)
+def test_unknown_motor_settings_are_refused(motors, message):
+    with pytest.raises(ValueError, match=message):
+        build(Simulation.from_dict(TINY | {"motors": motors}))
+
+
+def test_ssrl_sequence_has_eight_per_cent_of_light(run):
+    """Energy change, 13.5 mm out, 10 x 0.3 s flats, 3 x 0.5 s frames: 56.5 s per energy, 8 % of them exposing."""
+    beamline = build(Simulation.from_dict(TINY | SSRL))
+
+    async def put(name, value):
+        await beamline.bank["SIM:" + name].put(value)
+
+    async def frames(count, exposure):
+        await put("cam:cam1:NumImages", count)
+        await put("cam:cam1:AcquireTime", exposure)
+        await put("cam:cam1:AcquirePeriod", exposure)
+        await put("cam:cam1:Acquire", 1)
+
+    async def one_energy():
+        await put("cam:cam1:ImageMode", "Multiple")
+        begin = beamline.clock.now()
+        await put("mono:bragg", beamline.bank["SIM:mono:bragg.RBV"].value - 0.0017)
+        await frames(3, 0.5)
+        await put("sample:x", 13.5)
+        await frames(10, 0.3)
+        return beamline.clock.now() - begin
+
+    duration = run(one_energy())
+    # 56.5 s measured at SSRL; the sleeps of a busy machine add up to 5 s at 20-fold speed
+    assert duration == pytest.approx(58.5, abs=5.0)
+    assert (3 * 0.5 + 10 * 0.3) / duration == pytest.approx(0.08, abs=0.008)
+
+
+def test_same_prefix_gives_the_same_names_in_every_configuration():
+    one = build(Simulation.from_dict(TINY))
+    other = build(Simulation.from_dict(TINY | {"prefix": "B:", "others": ["Mn"], "magnification": "camera_follows"}))
+    assert {name.removeprefix("SIM:") for name in one.bank} == {name.removeprefix("B:") for name in other.bank}
