@@ -46,6 +46,7 @@ class Motor(MotorFields):
         self._history = deque([rest], maxlen=16)
         self._task: asyncio.Task[None] | None = None
         self._starting = asyncio.Lock()  # two puts at once must not both start a motion
+        self._under_way = False
         self._superseded = False  # a new target has come before this motion was over
         self._poll = 0.05
         for record, action in self._actions():
@@ -241,6 +242,7 @@ class Motor(MotorFields):
             await self.dmov.post(0)
             await self.movn.post(1)
             await self.msta.post(MSTA_MOVING | (MSTA_DIRECTION if target > self.dial else 0))
+            self._under_way = False
             self._task = asyncio.ensure_future(self._run(target))
             return self._task
 
@@ -248,6 +250,8 @@ class Motor(MotorFields):
         if self._task is not None and not self._task.done():
             self._task.cancel()
             await asyncio.wait([self._task])
+            if not self._under_way and not self._superseded:  # cancelled before its first step: nobody said done
+                await self._finish(upwards=True)
 
     async def _halt(self) -> None:
         if self.moving:
@@ -255,6 +259,7 @@ class Motor(MotorFields):
             await self._hold()
 
     async def _run(self, target: float) -> None:
+        self._under_way = True
         start, now = self.dial, self._clock.now()
         motion = Motion(start, target, self.velocity.value, self.acceleration.value, now)
         if self.fault == "stuck":
