@@ -14,13 +14,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import shell_kernels as kernels
 from analysis.morphology import MorphologyError
-from analysis.shell_bins import shell_table
+from analysis.shell_bins import checked_edges, shell_table
 
 Array = NDArray[np.float64]
 
 __all__ = ["NoiseCorrelation", "noise_correlation", "shell_factors"]
 
 _CENTRES = 200_000  # voxels that the correlation is measured at
+_SHELL_CENTRES = 50_000  # voxels whose neighbours in the shells are counted
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,7 +63,7 @@ def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 3, seed
     inside = np.asarray(mask, dtype=bool)
     if values.ndim != 3 or values.shape != inside.shape:
         raise MorphologyError(f"noise {values.shape} and mask {inside.shape} must be volumes of one shape")
-    centres = _centres(inside & np.isfinite(values), seed)
+    centres = _centres(inside & np.isfinite(values), seed, _CENTRES)
     if centres.shape[0] < 1000:
         raise MorphologyError(f"{centres.shape[0]} voxels are too few to measure a correlation, 1000 are needed")
     mean = float(values[inside].mean())
@@ -76,27 +77,44 @@ def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 3, seed
     return NoiseCorrelation(rho, float(rho.sum()), float(np.sqrt(variance)))
 
 
-def shell_factors(correlation: NoiseCorrelation | float, depth: ArrayLike, borders: Array) -> Array:
-    """Variance of each shell's mean relative to independent voxels."""
-    if not isinstance(correlation, NoiseCorrelation):
-        if not correlation > 0:
-            raise ValueError(f"correlation {correlation} is not above 0")
-        return np.full(borders.size - 1, float(correlation))
+def shell_factors(correlation: NoiseCorrelation, depth: ArrayLike, borders: ArrayLike) -> Array:
+    """What correlated noise does to the means of shells.
+
+    Parameters
+    ----------
+    correlation : NoiseCorrelation
+    depth : array_like, axes (z, y, x)
+        µm below the surface; voxels at 0 are outside.
+    borders : array_like, shape (s + 1,)
+        Borders of the shells in µm.
+
+    Returns
+    -------
+    ndarray, shape (s, s)
+        Covariance of the means, in units of what independent voxels would give: the variance of
+        mean k is the diagonal element times sigma²/n, that between k and l the element times the
+        two standard errors. NaN for empty shells. It depends on the shape of the shells only: find
+        it once and give it to ``shell_profile`` for every quantity.
+    """
     d = np.asarray(depth, dtype=np.float32)
     if d.ndim != 3:
         raise MorphologyError(f"a measured correlation needs depth as a volume (z, y, x), not {d.shape}")
-    table = shell_table(borders, d.dtype)
-    total, count = np.zeros((2, borders.size - 1))
-    kernels.pair_factors(d, _centres(d > 0, 0), correlation.rho, table, total, count)
-    factor = np.where(count > 0, total / np.maximum(count, 1), np.nan)
+    table = shell_table(checked_edges(borders), d.dtype)
+    shells = table.upper.size
+    total, count = np.zeros((shells, shells)), np.zeros(shells)
+    kernels.shell_pairs(d, _centres(d > 0, 0, _SHELL_CENTRES), correlation.rho, table, total, count)
+    n = np.where(count > 0, count, np.nan)
+    factor = total / np.sqrt(np.outer(n, n))
+    factor = 0.5 * (factor + factor.T)
     # Estimated correlations may add up to next to nothing; noise never averages out like that over
     # a few voxels.
-    return np.maximum(factor, 1e-2)
+    np.fill_diagonal(factor, np.maximum(np.diag(factor), 1e-2))
+    return np.asarray(factor)
 
 
-def _centres(inside: NDArray[np.bool_], seed: int) -> NDArray[np.int64]:
-    """Positions of at most so many voxels, chosen at random."""
+def _centres(inside: NDArray[np.bool_], seed: int, most: int) -> NDArray[np.int64]:
+    """Positions of at most ``most`` voxels, chosen at random."""
     flat = np.flatnonzero(inside)
-    if flat.size > _CENTRES:
-        flat = np.random.default_rng(seed).choice(flat, _CENTRES, replace=False)
+    if flat.size > most:
+        flat = np.random.default_rng(seed).choice(flat, most, replace=False)
     return np.stack(np.unravel_index(flat, inside.shape), axis=1).astype(np.int64)

@@ -125,7 +125,7 @@ def lag_products(noise: Floats, mask: Mask, centres: Integers, reach: int, produ
 
 
 @numba.njit(cache=True, nogil=True)
-def pair_factors(
+def shell_pairs(
     depth: Floats,
     centres: Integers,
     rho: Floats,
@@ -133,7 +133,7 @@ def pair_factors(
     total: Floats,
     count: Floats,
 ) -> None:
-    """Add up, per shell, the correlation of centre voxels with voxels of the same shell within reach."""
+    """Add up the correlation of centre voxels of shell k with voxels of shell l within reach, total [k, l]."""
     nz, ny, nx = depth.shape
     reach = rho.shape[0] // 2
     for c in range(centres.shape[0]):
@@ -153,5 +153,5 @@ def pair_factors(
                     if not 0 <= x + dx < nx:
                         continue
                     d = depth[z + dz, y + dy, x + dx]
-                    if d > 0 and table.low <= d <= table.high and shell_of(d, table) == k:
-                        total[k] += rho[dz + reach, dy + reach, dx + reach]
+                    if d > 0 and table.low <= d <= table.high:
+                        total[k, shell_of(d, table)] += rho[dz + reach, dy + reach, dx + reach]

@@ -1,4 +1,4 @@
-"""A quantity by depth below the surface: shell means with honest uncertainties, and stratification."""
+"""A quantity by depth below the surface: means over shells, with uncertainties that hold for correlated noise."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.stats import chi2 as chi2_distribution
 
 from analysis import shell_kernels as kernels
 from analysis.morphology import MorphologyError
@@ -19,11 +18,9 @@ Array = NDArray[np.float64]
 
 __all__ = [
     "ShellProfile",
-    "Stratification",
     "particle_profiles",
     "shell_edges",
     "shell_profile",
-    "stratification",
 ]
 
 Weights = Literal["inverse variance", "equal"]
@@ -48,6 +45,8 @@ class ShellProfile:
         The scatter that noise alone makes; NaN without sigmas. What ``std`` has beyond it is real.
     count : ndarray of int, shape (s,)
         Voxels used.
+    covariance : ndarray, shape (s, s)
+        Of the means, from noise; its diagonal is ``sigma``².
     independent : ndarray, shape (s,)
         Number of independent voxels that the mean is as good as.
     systematic : ndarray, shape (s,)
@@ -61,6 +60,7 @@ class ShellProfile:
     std: Array
     expected: Array
     count: NDArray[np.int64]
+    covariance: Array
     independent: Array
     systematic: Array
 
@@ -68,34 +68,6 @@ class ShellProfile:
     def total(self) -> Array:
         """Standard deviation of the mean, noise and systematic together."""
         return np.hypot(self.sigma, self.systematic)
-
-
-@dataclass(frozen=True, slots=True)
-class Stratification:
-    """How a profile changes with depth.
-
-    Attributes
-    ----------
-    slope, slope_sigma : float
-        Of the weighted straight line, per µm.
-    significance : float
-        ``slope / slope_sigma``; its sign is that of the change with depth.
-    chi2, freedom : float, int
-        Of the profile about its weighted mean.
-    p_value : float
-        Probability that a flat profile scatters as much.
-    contrast, contrast_sigma : float
-        Innermost less outermost shell.
-    """
-
-    slope: float
-    slope_sigma: float
-    significance: float
-    chi2: float
-    freedom: int
-    p_value: float
-    contrast: float
-    contrast_sigma: float
 
 
 def shell_edges(depth: ArrayLike, count: int, *, equal: Literal["thickness", "volume"] = "thickness") -> Array:
@@ -132,7 +104,7 @@ def shell_profile(
     edges: ArrayLike,
     *,
     weights: Weights = "inverse variance",
-    correlation: NoiseCorrelation | float = 1.0,
+    correlation: NoiseCorrelation | ArrayLike = 1.0,
     systematic: ArrayLike | None = None,
     threads: int | None = None,
 ) -> ShellProfile:
@@ -150,9 +122,10 @@ def shell_profile(
         Borders of the shells in µm, increasing.
     weights : {"inverse variance", "equal"}
         Without sigmas always equal.
-    correlation : NoiseCorrelation or float
+    correlation : NoiseCorrelation, float or array_like, shape (s, s)
         Of neighbours' noise. Measured, it is applied to the shape of each shell, for which depth
-        must be a volume; a number is the variance of the mean relative to independent voxels.
+        must be a volume; or what ``shell_factors`` made of it before; a number is the variance of a
+        mean relative to independent voxels.
     systematic : array_like, optional
         Uncertainty of each voxel that does not average out; its mean is reported.
     threads : int, optional
@@ -165,7 +138,7 @@ def shell_profile(
     """
     one = np.zeros(0, np.uint32)
     sums, offset, borders = _sums(values, sigma, depth, edges, one, 1, weights, threads)
-    factor = shell_factors(correlation, depth, borders)
+    factor = _factors(correlation, depth, borders)
     common = _systematic(systematic, values, sigma, depth, borders, weights, threads)
     return _profile(sums[0], offset, borders, sigma is not None, factor, common)
 
@@ -178,7 +151,7 @@ def particle_profiles(
     labels: ArrayLike,
     *,
     weights: Weights = "inverse variance",
-    correlation: NoiseCorrelation | float = 1.0,
+    correlation: NoiseCorrelation | ArrayLike = 1.0,
     threads: int | None = None,
 ) -> tuple[ShellProfile, ...]:
     """Average as ``shell_profile`` does, for each particle (label 1, 2, ...) of ``labels`` by itself."""
@@ -189,43 +162,24 @@ def particle_profiles(
     if count < 1:
         raise MorphologyError("labels hold no particle")
     sums, offset, borders = _sums(values, sigma, depth, edges, which, count, weights, threads)
-    factor = shell_factors(correlation, depth, borders)
+    factor = _factors(correlation, depth, borders)
     none = np.zeros(borders.size - 1)
     return tuple(_profile(own, offset, borders, sigma is not None, factor, none) for own in sums)
 
 
-def stratification(profile: ShellProfile) -> Stratification:
-    """Test whether a profile changes with depth, by noise alone (what is systematic shifts all
-    shells together).
-
-    Raises
-    ------
-    MorphologyError
-        When fewer than two shells have a mean and an uncertainty.
-    """
-    use = np.isfinite(profile.mean) & (profile.sigma > 0)
-    if use.sum() < 2:
-        raise MorphologyError(f"{use.sum()} shells have a mean with an uncertainty, two are needed")
-    d, y, w = profile.depth[use], profile.mean[use], profile.sigma[use] ** -2.0
-    mean = float(w @ y / w.sum())
-    centre = float(w @ d / w.sum())
-    spread = float(w @ (d - centre) ** 2)
-    if spread == 0:
-        raise MorphologyError("all shells have one depth")
-    slope = float(w @ ((d - centre) * (y - mean))) / spread
-    slope_sigma = spread**-0.5
-    chi2 = float(w @ (y - mean) ** 2)
-    freedom = int(use.sum()) - 1
-    return Stratification(
-        slope=slope,
-        slope_sigma=slope_sigma,
-        significance=slope / slope_sigma,
-        chi2=chi2,
-        freedom=freedom,
-        p_value=float(chi2_distribution.sf(chi2, freedom)),
-        contrast=float(y[-1] - y[0]),
-        contrast_sigma=float(np.sqrt(1 / w[-1] + 1 / w[0])),
-    )
+def _factors(correlation: NoiseCorrelation | ArrayLike, depth: ArrayLike, borders: Array) -> Array:
+    """Covariance of the means of shells in units of independent voxels, [s, s]."""
+    shells = borders.size - 1
+    if isinstance(correlation, NoiseCorrelation):
+        return shell_factors(correlation, depth, borders)
+    factor = np.asarray(correlation, dtype=np.float64)
+    if factor.ndim == 0:
+        factor = factor * np.eye(shells)
+    if factor.shape != (shells, shells):
+        raise MorphologyError(f"correlation {factor.shape} is for other shells than these {shells}")
+    if not np.all(np.diag(factor)[np.isfinite(np.diag(factor))] > 0):
+        raise ValueError(f"correlation {np.nanmin(np.diag(factor))} is not above 0")
+    return factor
 
 
 def _sums(
@@ -246,7 +200,7 @@ def _sums(
     if weights not in ("inverse variance", "equal"):
         raise ValueError(f"weights {weights!r} are neither 'inverse variance' nor 'equal'")
     noise = np.zeros(0, np.float32)
-    if sigma is not None:
+    if sigma is not None and np.ndim(sigma):
         noise = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, dtype=np.float32), v.shape)).ravel()
     v, d = np.ascontiguousarray(v).ravel(), np.ascontiguousarray(d).ravel()
     some = slice(None, None, max(v.size // 4096, 1))
@@ -254,8 +208,10 @@ def _sums(
     offset = float(np.median(finite)) if finite.size else 0.0
     table = shell_table(borders, d.dtype)
     workers = available_threads(threads)
-    bounds = np.linspace(0, v.size, workers + 1).astype(int)
-    parts = np.zeros((workers, particles * (borders.size - 1), kernels.COLUMNS))
+    # More parts than workers, as the first and last slices hold little of a particle.
+    count = 8 * workers if workers > 1 else 1
+    bounds = np.linspace(0, v.size, count + 1).astype(int)
+    parts = np.zeros((count, particles * (borders.size - 1), kernels.COLUMNS))
 
     def run(i: int) -> None:
         at = (int(bounds[i]), int(bounds[i + 1]), table, v.dtype.type(offset))
@@ -264,10 +220,12 @@ def _sums(
         else:
             kernels.weighted_sums(d, v, noise, labels, *at, weights == "inverse variance", parts[i])
 
-    run_tasks(run, range(workers), workers)
+    run_tasks(run, range(count), workers)
     sums = parts.sum(axis=0)
     if noise.size == 0:
         sums[:, kernels.WEIGHT] = sums[:, kernels.COUNT]
+        if sigma is not None:
+            sums[:, kernels.VARIANCE] = sums[:, kernels.COUNT] * float(np.asarray(sigma)) ** 2
     return sums.reshape(particles, borders.size - 1, kernels.COLUMNS), float(v.dtype.type(offset)), borders
 
 
@@ -289,16 +247,17 @@ def _profile(
     else:
         noise = variance / n
         expected = np.full(count.shape, np.nan)
-    sigma = np.sqrt(noise * factor)
+    covariance = factor * np.sqrt(np.outer(noise, noise))
     return ShellProfile(
         edges=borders,
         depth=sums[:, kernels.DEPTH] / weight,
         mean=mean + offset,
-        sigma=sigma,
+        sigma=np.sqrt(np.diag(covariance)),
         std=np.sqrt(variance),
         expected=expected,
         count=count.astype(np.int64),
-        independent=count / factor,
+        covariance=covariance,
+        independent=count / np.diag(factor),
         systematic=systematic,
     )
 

@@ -7,9 +7,10 @@ import pytest
 from scipy import ndimage
 
 from analysis.morphology import MorphologyError, depth
-from analysis.noise_correlation import noise_correlation
+from analysis.noise_correlation import noise_correlation, shell_factors
 from analysis.shell_spectra import shell_spectra
-from analysis.shells import particle_profiles, shell_edges, shell_profile, stratification
+from analysis.shells import particle_profiles, shell_edges, shell_profile
+from analysis.stratification import stratification
 
 SIZE = 48
 EDGES = np.array([0.0, 1.0, 3.0, 6.0, 12.0, 30.0])
@@ -89,17 +90,36 @@ def test_systematic_uncertainty_does_not_average_out(below):
     assert np.all(profile.total >= 0.05)
 
 
-def test_flat_profiles_are_called_flat_and_layers_are_found(below):
+@pytest.mark.parametrize("correlated", [False, True], ids=["white", "correlated"])
+def test_flat_profiles_are_called_flat(below, correlated):
+    """Noise alone: significances scatter by one, and p is uniform, neighbouring shells' correlation included."""
     rng = np.random.default_rng(4)
-    sigma = np.full(below.shape, 0.5)
-    flat = [stratification(shell_profile(rng.normal(3, 0.5, below.shape), sigma, below, EDGES)) for _ in range(40)]
-    assert np.std([s.significance for s in flat]) == pytest.approx(1.0, abs=0.35)
-    assert np.mean([s.p_value for s in flat]) == pytest.approx(0.5, abs=0.15)
+    edges = np.array([0, 1, 2, 3, 4, 6, 9, 21.0])
+    factor = shell_factors(noise_correlation(noise(rng, correlated), below > 0), below, edges)
+    found = [
+        stratification(shell_profile(3 + noise(rng, correlated), 1.0, below, edges, correlation=factor))
+        for _ in range(60)
+    ]
+    assert np.std([s.significance for s in found]) == pytest.approx(1.0, abs=0.3)  # 60 volumes give 0.09
+    assert np.mean([s.p_value for s in found]) == pytest.approx(0.5, abs=0.13)  # and 0.04
+    contrast = [s.contrast / s.contrast_sigma for s in found]
+    assert np.std(contrast) == pytest.approx(1.0, abs=0.3)
+
+
+def test_layers_are_found(below):
+    rng = np.random.default_rng(4)
     layered = 3 - 0.2 * np.exp(-below / 4) + rng.normal(0, 0.5, below.shape)
-    found = stratification(shell_profile(layered, sigma, below, EDGES))
+    found = stratification(shell_profile(layered, 0.5, below, EDGES))
     assert found.significance > 10
     assert found.p_value < 1e-6
     assert found.contrast == pytest.approx(0.2 * 0.85, abs=4 * found.contrast_sigma)
+
+
+def test_one_sigma_for_all_is_that_of_each(below):
+    values = np.random.default_rng(6).normal(3, 0.5, below.shape)
+    one, each = (shell_profile(values, sigma, below, EDGES) for sigma in (0.5, np.full(below.shape, 0.5)))
+    np.testing.assert_allclose(one.sigma, each.sigma, rtol=1e-6)
+    np.testing.assert_allclose(one.mean, each.mean, rtol=1e-6)
 
 
 def test_each_particle_has_its_own_profile():
