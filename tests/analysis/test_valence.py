@@ -5,6 +5,7 @@ import pytest
 
 from analysis.edge import Code, fit_edges
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, ScaleError
+from analysis.shells import shell_profile
 from analysis.spectra import Normalisation, Spectrum
 from analysis.spectrum_files import read_spectrum
 from analysis.valence import (
@@ -164,3 +165,17 @@ def test_measured_manganese_oxides_are_in_order(measured_data):
     first, second = np.diff(curve.edge_energies)
     assert 3.5 < first < 5.5
     assert 2.0 < second < 3.7
+
+
+def test_mean_valence_of_noisy_voxels_is_not_biased():
+    """At jump/noise 5, where single voxels scatter by 0.15, the mean of 5000 is good to 0.01."""
+    energies = np.concatenate([np.arange(8220.0, 8330, 15), np.arange(8332.0, 8354), np.arange(8360.0, 8510, 15)])
+    calibration = calibration_from_references(REFERENCES, energies, WINDOWS)
+    a, b = (np.interp(energies, FINE, spectrum.mu) for spectrum, _ in REFERENCES)
+    share = np.repeat([0.0, 0.4, 1.0], 5000)
+    noise = np.random.default_rng(0).normal(0, 0.2, (energies.size, share.size))
+    edges = fit_edges(energies, (1 - share) * a[:, None] + share * b[:, None] + noise, sigma=0.2, normalisation=WINDOWS)
+    found = calibration.valence(edges.energy, edges.sigma, code=edges.code)
+    profile = shell_profile(found.valence, found.statistical, 0.5 + share, [0.4, 0.6, 1.0, 2.0])
+    np.testing.assert_allclose(profile.mean, [2.0, 2.4, 3.0], atol=0.015)
+    assert profile.count.min() > 4900
