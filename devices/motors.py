@@ -75,7 +75,8 @@ class Motor(EpicsMotor):
         """Move to `position`; the returned status ends as the class describes."""
         self.check_value(position)
         limit = timeout or self.timeout or self.travel_time(position) + self.margin
-        status = MoveStatus(self, position, settle_time=self._settle_time)
+        # A superseded move fails without stopping the motor, which is on its way to the new target.
+        status = MoveStatus(self, position, settle_time=self._settle_time, call_stop_on_failure=False)
         if moved_cb is not None:
             status.add_callback(functools.partial(moved_cb, obj=self))
         with self._move_lock:  # before the put: done may be reported before put() returns
