@@ -18,7 +18,7 @@ from sim.area_detector import FAULTS as CAMERA_FAULTS
 from sim.area_detector import Camera
 from sim.cell import Cell, metal_valence
 from sim.clock import Clock
-from sim.counters import FluxMonitor, Ring, Shutter
+from sim.counters import OPEN, FluxMonitor, Ring, Shutter
 from sim.effects import Effects
 from sim.exposure import Instrument
 from sim.faults import Faults, Faulty
@@ -165,6 +165,7 @@ def build(simulation: Simulation) -> Beamline:
     }
     ring = Ring(bank, prefix + "ring:", clock, decays=lambda: effects.ring_decay)
     shutter = Shutter(bank, prefix + "shutter:", clock)
+    photon_shutter = Shutter(bank, prefix + "photon_shutter:", clock, delay=2.0, start=OPEN)
     mono = Monochromator(
         bank, prefix + "mono:", clock, bragg=motors["mono:bragg"], gap=motors["mono:gap"], pitch=motors["mono:pitch"],
         effects=effects, amplitudes=simulation.amplitudes, bragg_error=simulation.bragg_error, seed=simulation.seed,
@@ -175,12 +176,13 @@ def build(simulation: Simulation) -> Beamline:
 
     def flux() -> float:
         pixels = simulation.shape[0] * simulation.shape[1]
-        return simulation.photon_rate * pixels * mono.throughput() * ring.current() / ring.nominal
+        arriving = mono.throughput() * photon_shutter.open * ring.current() / ring.nominal
+        return simulation.photon_rate * pixels * arriving
 
     _add_optics(bank, prefix, mono, lens, pixel)
     frames = bank.add(prefix + "sim:Frames", PHYSICS, enums=("Physics", "Ready made"))
     cell = Cell(bank, prefix + "cell:", clock)
-    parts = Parts(motors, mono, shutter, ring, effects, frames, cell)
+    parts = Parts(motors, mono, shutter, photon_shutter, ring, effects, frames, cell)
     scene = Microscope(simulation, parts, instrument)
     camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
     PositionCompare(bank, prefix + "fly:", clock, motors["sample:rot"], camera)
@@ -190,7 +192,9 @@ def build(simulation: Simulation) -> Beamline:
     _add_controls(bank, prefix + "sim:", clock, effects)
     faulty: dict[str, tuple[Faulty, tuple[str, ...]]] = {n: (m, MOTOR_FAULTS) for n, m in motors.items()}
     faulty |= {"cam": (camera, CAMERA_FAULTS), "shutter": (shutter, Shutter.FAULTS), "ring": (ring, Ring.FAULTS)}
-    faulty |= {"mono": (mono, Monochromator.FAULTS)} | station
+    faulty["mono"] = (mono, Monochromator.FAULTS)
+    faulty["photon_shutter"] = (photon_shutter, Shutter.FAULTS)
+    faulty |= station
     Faults(bank, prefix + "sim:", faulty)
     return Beamline(bank, simulation, clock, specimen, tuple(matter), instrument, lens, parts)
 

@@ -20,11 +20,11 @@ class Shutter:
 
     FAULTS = ("stuck",)
 
-    def __init__(self, bank: Bank, prefix: str, clock: Clock, *, delay: float = 0.02) -> None:
+    def __init__(self, bank: Bank, prefix: str, clock: Clock, *, delay: float = 0.02, start: int = CLOSED) -> None:
         self.fault: str | None = None
         self._clock, self._delay = clock, delay
-        self.command = bank.add(prefix + "Cmd", CLOSED, enums=("Close", "Open"), on_put=self._put)
-        self.status = bank.add(prefix + "Sts", CLOSED, enums=("Closed", "Open"), read_only=True)
+        self.command = bank.add(prefix + "Cmd", start, enums=("Close", "Open"), on_put=self._put)
+        self.status = bank.add(prefix + "Sts", start, enums=("Closed", "Open"), read_only=True)
 
     @property
     def open(self) -> bool:

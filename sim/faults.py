@@ -20,7 +20,7 @@ pv                    a text: every process variable whose name contains it is o
 """
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from sim.records import Bank, PutRefusedError, Record
 
@@ -29,6 +29,14 @@ class Faulty(Protocol):
     """A model that can misbehave."""
 
     fault: str | None
+
+
+@runtime_checkable
+class Refreshing(Protocol):
+    """A model whose records show a fault at once."""
+
+    async def refresh(self) -> None:
+        """Post the present readings."""
 
 
 class Faults:
@@ -55,20 +63,26 @@ class Faults:
         elif device == "pv":
             await self._take_offline(fault)
         else:
-            self._set(record.name, device, fault)
+            await self._set(record.name, device, fault)
         await self.active.post(self._summary())
 
-    def _set(self, name: str, device: str, fault: str) -> None:
+    async def _set(self, name: str, device: str, fault: str) -> None:
         if device not in self._devices:
             raise PutRefusedError(f"{name}: no device {device!r}; there are {', '.join(self._devices)}, pv")
         model, known = self._devices[device]
         if fault and fault not in known:
             raise PutRefusedError(f"{name}: {device} has no fault {fault!r}; it has {', '.join(known)}")
-        model.fault = fault or None
+        await self._change(model, fault or None)
+
+    @staticmethod
+    async def _change(model: Faulty, fault: str | None) -> None:
+        model.fault = fault
+        if isinstance(model, Refreshing):
+            await model.refresh()
 
     async def _heal_all(self) -> None:
         for model, _ in self._devices.values():
-            model.fault = None
+            await self._change(model, None)
         await self._take_offline("")
 
     async def _take_offline(self, text: str) -> None:

@@ -64,7 +64,7 @@ async def run(configs: Sequence[Path], prefixes: Sequence[str], *, speed: float 
         beamline = build(simulation)
         bank.update(beamline.bank)
         if truth is not None:
-            beamline.write_truth(truth)
+            beamline.write_truth(truth / beamline.simulation.prefix.strip(":") if len(simulations) > 1 else truth)
     names = " ".join(prefixes) or " ".join(simulation.prefix for simulation in simulations)
 
     def ready(port: int) -> None:

@@ -23,6 +23,7 @@ class Parts:
     motors: dict[str, Motor]
     mono: Monochromator
     shutter: Shutter
+    photon_shutter: Shutter
     ring: Ring
     effects: Effects
     frames: Record
@@ -45,7 +46,7 @@ class Microscope:
         middle = exposure.begin + exposure.duration / 2
         place = {name: motor.position_at(middle) for name, motor in self._parts.motors.items()}
         current = self._parts.ring.current()
-        shutter = self._parts.shutter.open
+        shutter = self._parts.shutter.open and self._parts.photon_shutter.open
         passed = self._parts.mono.throughput()
         state = State(
             energy=self._parts.mono.true_energy(middle),

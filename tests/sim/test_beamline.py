@@ -1,5 +1,6 @@
 """The beamline as a whole: its settings reach the motors, and its pace is that of a real one."""
 
+import h5py
 import pytest
 
 from sim.beamline import build
@@ -61,3 +62,32 @@ def test_same_prefix_gives_the_same_names_in_every_configuration():
     one = build(Simulation.from_dict(TINY))
     other = build(Simulation.from_dict(TINY | {"prefix": "B:", "others": ["Mn"], "magnification": "camera_follows"}))
     assert {name.removeprefix("SIM:") for name in one.bank} == {name.removeprefix("B:") for name in other.bank}
+
+
+def test_a_dump_shows_at_once_and_frames_are_dark(run, tmp_path):
+    beamline = build(Simulation.from_dict(TINY | {"speed": 1000.0}))
+
+    async def work():
+        for name, value in {
+            "shutter:Cmd": "Open",
+            "cam:HDF1:FilePath": str(tmp_path),
+            "cam:HDF1:Capture": 1,
+            "sim:Fault": "ring=dump",
+            "cam:cam1:Acquire": 1,
+            "cam:HDF1:Capture ": 0,
+        }.items():
+            await beamline.bank["SIM:" + name.strip()].put(value)
+
+    run(work())
+    assert beamline.bank["SIM:ring:Status"].value == 0
+    assert beamline.bank["SIM:ring:Current"].value == 0.0
+    with h5py.File(beamline.bank["SIM:cam:HDF1:FullFileName_RBV"].value) as file:
+        assert file["entry/data/data"][0].mean() < 110  # the dark offset of 100 and little more
+        assert file["entry/instrument/NDAttributes/RingCurrent"][0] == 0.0
+
+
+def test_two_beamlines_share_a_bank(run):
+    one, two = (build(Simulation.from_dict(TINY | {"prefix": p, "speed": 1000.0})) for p in ("A:", "B:"))
+    one.bank.update(two.bank)
+    run(one.bank["B:sample:x"].put(1.0))
+    assert (one.bank["A:sample:x.RBV"].value, one.bank["B:sample:x.RBV"].value) == (0.0, 1.0)
