@@ -29,7 +29,9 @@ class State:
     energy : float
         eV.
     angle : float
-        Sample rotation, deg.
+        Sample rotation in the middle of the exposure, deg.
+    sweep : float
+        Rotation during the exposure, deg: the image is the mean over it.
     sample, zone_plate : (x, y, z)
         um, um, mm: z along the beam.
     beam : float
@@ -54,6 +56,7 @@ class State:
     time: float = 0.0
     binning: tuple[int, int] = (1, 1)
     oxidation: float = 1.0
+    sweep: float = 0.0
     effects: frozenset[str] = frozenset(Effects.names())
 
 
@@ -140,9 +143,11 @@ class Instrument:
         material = self._material(state.energy)
         basis, weights = self._basis(material, state.energy, bandwidth)
         projector = self._projector(material, state.oxidation)
-        projected = projector.at(state.angle)
-        flat = projected.reshape(projected.shape[0], -1)
-        absorbed = 1 - weights @ np.exp(-(basis.T @ flat))
+        absorbed = np.zeros(projector.size**2, np.float32)
+        angles = _angles(state)
+        for angle in angles:
+            flat = projector.at(angle).reshape(projector.count, -1)
+            absorbed += (1 - weights @ np.exp(-(basis.T @ flat))) / np.float32(len(angles))
         rows, columns = self._shape
         pixel = self.pixel_size(state.energy, magnification="magnification" in state.effects)
         y, x = self.displacement(state)
@@ -216,6 +221,12 @@ class Instrument:
             hit = self._noise.random(counts.shape, dtype=np.float32) < size.zingers
             counts = np.where(hit, counts + np.float32(20000), counts)
         return np.clip(np.rint(counts), 0, SATURATION).astype(np.uint16)
+
+
+def _angles(state: State) -> list[float]:
+    """Return the angles (deg) that stand for an exposure: at most 0.3 deg apart, at most five."""
+    count = min(5, 1 + int(abs(state.sweep) / 0.3))
+    return [state.angle + state.sweep * ((i + 0.5) / count - 0.5) for i in range(count)]
 
 
 def _binned(image: Single, binning: tuple[int, int]) -> Single:

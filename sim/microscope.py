@@ -45,12 +45,14 @@ class Microscope:
         """Return what is read during an exposure, and a function that makes its image."""
         middle = exposure.begin + exposure.duration / 2
         place = {name: motor.position_at(middle) for name, motor in self._parts.motors.items()}
+        rotation = self._parts.motors["sample:rot"]
         current = self._parts.ring.current()
         shutter = self._parts.shutter.open and self._parts.photon_shutter.open
         passed = self._parts.mono.throughput()
         state = State(
             energy=self._parts.mono.true_energy(middle),
             angle=place["sample:rot"],
+            sweep=rotation.position_at(exposure.begin + exposure.duration) - rotation.position_at(exposure.begin),
             sample=(place["sample:x"] * 1e3, place["sample:y"] * 1e3, place["sample:z"]),
             zone_plate=(place["zp:x"] * 1e3, place["zp:y"] * 1e3, place["zp:z"] - place["sample:z"]),
             beam=passed * current / self._parts.ring.nominal if shutter else 0.0,

@@ -87,6 +87,12 @@ def test_half_a_turn_mirrors_the_particle(instrument):
     np.testing.assert_allclose(front, back[:, ::-1], atol=2e-3)
 
 
+def test_turning_during_the_exposure_averages(instrument):
+    turned = instrument.transmission(state(angle=75.0, sweep=30.0))
+    still = [instrument.transmission(state(angle=75.0 + offset)) for offset in (-12.0, -6.0, 0.0, 6.0, 12.0)]
+    np.testing.assert_allclose(turned, np.mean(still, axis=0), atol=1e-5)
+
+
 def test_defocus_softens_the_surface(instrument):
     sharp, soft = (
         np.abs(np.diff(instrument.transmission(state(effects={"defocus"}, zone_plate=(0, 0, z))), axis=1)).max()
