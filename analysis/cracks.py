@@ -122,10 +122,10 @@ def envelope(mask: ArrayLike, radius: float, *, fill: bool = True, threads: int 
 
 def segment_cracks(
     volume: ArrayLike,
-    *,
-    closing_radius: float,
     mask: ArrayLike | None = None,
     voxel_size: float = 1.0,
+    *,
+    closing_radius: float,
     threshold: float | None = None,
     smooth: float = 1.0,
     smallest: int = 8,
@@ -138,13 +138,13 @@ def segment_cracks(
     ----------
     volume : array_like, axes (z, y, x)
         Linear attenuation.
-    closing_radius : float
-        µm; half the width of the widest crack that reaches the surface. Concave parts of the
-        surface narrower than twice this count as cracks when they are deeper than two voxels.
     mask : array_like of bool, optional
         Particles; by ``particle_mask`` when not given.
     voxel_size : float
         µm.
+    closing_radius : float
+        µm; half the width of the widest crack that reaches the surface. Concave parts of the
+        surface narrower than twice this count as cracks when they are deeper than two voxels.
     threshold : float, optional
         Half way between particle and surroundings when not given, which gives the volume of cracks
         wider than the resolution without bias and misses those under 1.5 voxels.

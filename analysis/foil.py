@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.interpolate import CubicSpline
+from scipy.stats import trim_mean
 
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, EnergyShift, ScaleError
 
@@ -177,11 +178,16 @@ def foil_drift(
     relative = np.zeros(f.shape[0])
     sigma = np.full(f.shape[0], np.nan)
     for _ in range(3):
-        template = _aligned_mean(e, f[good], relative[good])
+        template = _common_shape(e, f[good], relative[good])
         anchor = foil_position(e, template, near=target)
-        relative[good], sigma[good] = _shifts_against(e, f[good], template, anchor.energy, half_width)
+        found = [_shift_against(e, foil, template, anchor.energy, half_width) for foil in f[good]]
+        relative[good], sigma[good] = np.array(found).T
+        good &= np.isfinite(relative)
+        if not good.any():
+            raise ScaleError(f"the {f.shape[0]} foil spectra do not resemble each other")
         relative[good] -= relative[good].mean()
     shift = np.where(good, target - anchor.energy + relative, np.nan)
+    sigma[~good] = np.nan
     rate, rate_sigma, scatter = _trend(times, shift)
     return FoilDrift(shift, sigma, scale, float(np.hypot(anchor.sigma, scale.sigma)), rate, rate_sigma, scatter)
 
@@ -251,31 +257,29 @@ def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float,
     return centre - width * float(np.clip(c[2] / (3 * c[3]), -1, 1)), sigma
 
 
-def _aligned_mean(e: Array, foils: Array, shifts: Array) -> Array:
-    """Mean of the foils, each moved up by its shift (eV)."""
-    moved = [np.interp(e, e + d, f) if d == 0 else CubicSpline(e, f)(e - d) for f, d in zip(foils, shifts, strict=True)]
-    return np.asarray(np.mean(moved, axis=0))
+def _common_shape(e: Array, foils: Array, shifts: Array) -> Array:
+    """Mean of the foils without the odd ones, each moved up by its shift (eV)."""
+    moved = [f if d == 0 else CubicSpline(e, f)(e - d) for f, d in zip(foils, shifts, strict=True)]
+    return np.asarray(trim_mean(moved, 0.3, axis=0))
 
 
-def _shifts_against(e: Array, foils: Array, template: Array, centre: float, half_width: float) -> tuple[Array, Array]:
-    """What to add to the energies of each foil to lie on the template, and its standard deviation."""
+def _shift_against(e: Array, foil: Array, template: Array, centre: float, half_width: float) -> tuple[float, float]:
+    """What to add to the energies of a foil to lie on the template, and its uncertainty; NaN if it is none."""
     take = np.abs(e - centre) <= half_width
     x = (e[take] - centre) / half_width
     spline = CubicSpline(e, template)
-    shift = np.zeros(len(foils))
-    sigma = np.zeros(len(foils))
+    shift, sigma = 0.0, np.nan
     for _ in range(3):
-        for i, foil in enumerate(foils):
-            at = e[take] + shift[i]
-            design = np.stack([np.ones_like(x), x, spline(at), spline(at, 1)], axis=1)
-            inverse = np.linalg.pinv(design)
-            c = inverse @ foil[take]
-            residual = foil[take] - design @ c
-            variance = float(residual @ residual) / max(x.size - 4, 1)
-            if c[2] <= 0:
-                raise ScaleError(f"foil spectrum {i} does not resemble the mean foil of the series")
-            shift[i] += c[3] / c[2]
-            sigma[i] = np.sqrt(variance * float(inverse[3] @ inverse[3])) / c[2]
+        at = e[take] + shift
+        design = np.stack([np.ones_like(x), x, spline(at), spline(at, 1)], axis=1)
+        inverse = np.linalg.pinv(design)
+        c = inverse @ foil[take]
+        residual = foil[take] - design @ c
+        noise = np.sqrt(float(residual @ residual) / max(x.size - 4, 1))
+        if not c[2] > 5 * noise * np.linalg.norm(inverse[2]) or abs(shift + c[3] / c[2]) > half_width:
+            return np.nan, np.nan
+        shift += float(c[3] / c[2])
+        sigma = float(noise * np.linalg.norm(inverse[3]) / c[2])
     return shift, sigma
 
 

@@ -90,14 +90,14 @@ def particle_mask(
 
 
 def label_particles(
-    mask: ArrayLike, *, voxel_size: float = 1.0, smallest: float = 0.0, connectivity: Literal[6, 18, 26] = 26
+    mask: ArrayLike, voxel_size: float = 1.0, *, smallest: float = 0.0, connectivity: Literal[6, 18, 26] = 26
 ) -> Particles:
     """Tell particles apart and measure them.
 
     Parameters
     ----------
-    mask : array_like of bool, axes (z, y, x)
-        As of ``particle_mask``.
+    mask : array_like, axes (z, y, x)
+        Particles; a volume of numbers goes through ``particle_mask`` first.
     voxel_size : float
         µm.
     smallest : float
@@ -105,7 +105,8 @@ def label_particles(
     connectivity : {6, 18, 26}
         Which neighbours belong together.
     """
-    inside = _checked_mask(mask)
+    given = np.asarray(mask)
+    inside = _checked_mask(particle_mask(given) if given.dtype.kind == "f" else given)
     raw, count = cc3d.connected_components(inside, connectivity=connectivity, return_N=True)
     labels = raw.astype(np.uint32)
     number, place = np.zeros(count + 1, np.int64), np.zeros((count + 1, 3))
@@ -155,7 +156,7 @@ def _rename(labels: NDArray[np.uint32], new: NDArray[np.uint32]) -> None:
 
 
 def depth(
-    mask: ArrayLike, *, voxel_size: float = 1.0, border_is_surface: bool = False, threads: int | None = None
+    mask: ArrayLike, voxel_size: float = 1.0, *, border_is_surface: bool = False, threads: int | None = None
 ) -> Volume32:
     """Distance of each voxel's centre below the surface of its particle.
 

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from analysis.edge import Code
+from analysis.edge_series import edge_positions
 from analysis.electrochemistry import CellRecord, CellWarning, read_eclab
 from analysis.energy_scale import FOIL_SCALES
-from analysis.operando import edge_positions, join_cell
+from analysis.operando import join_cell
 from analysis.series_files import SpectrumSeries, read_spectra_folder
 
 ENERGY = np.arange(8250.0, 8420.0, 0.5)
@@ -85,6 +86,16 @@ def test_a_spectrum_without_edge_is_flagged(series, cell):
     assert edges.code[5] != Code.OK
     assert np.isnan(edges.energy[5])
     assert join_cell(edges, cell).summary.shift.value == pytest.approx(1.4, abs=0.05)
+
+
+def test_a_spectrum_without_foil_is_flagged(series):
+    foil = series.foil.copy()
+    foil[7] = 0.0
+    blind = SpectrumSeries(series.time, ENERGY, series.mu, foil, series.jump, True, None, CLOCK, series.names)
+    edges = edge_positions(blind)
+    assert np.flatnonzero(edges.code).tolist() == [7]
+    assert edges.code[7] == Code.NOT_MEASURED
+    assert np.isnan([edges.energy[7], edges.sigma[7]]).all()
 
 
 def test_two_clocks_are_not_joined(series, cell):
