@@ -59,7 +59,8 @@ class Simulation:
     bragg_error : float
         True Bragg angle minus the one shown, deg; what a foil calibration finds.
     references : tuple of ReferenceFile
-        Measured references of `element`; the built-in parametric ones when empty.
+        Measured references of `element`; the built-in parametric ones when empty. Measured ones carry the bandwidth
+        they were taken with, so `from_dict` leaves the effect of that name off unless it is given.
     profiles : mapping of str to profile
         Valence against depth of the other elements; built-in ones when not given.
     volumes : Path or None
@@ -183,6 +184,8 @@ class Simulation:
             values["profiles"] = {name: _profile(profile) for name, profile in values["profiles"].items()}
         if "references" in values:
             values["references"] = _references(values["references"], folder)
+            if values["references"] and "bandwidth" not in settings.get("effects", {}):
+                values["effects"] = dataclasses.replace(values.get("effects", Effects()), bandwidth=False)
         return cls(**values)
 
 

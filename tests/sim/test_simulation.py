@@ -18,6 +18,12 @@ def test_settings_come_from_the_table_of_a_beamline_file(tmp_path):
     assert not simulation.effects.defocus
 
 
+def test_measured_references_bring_their_own_bandwidth():
+    files = {"references": [{"path": "a.xdi", "valence": 2}, {"path": "b.xdi", "valence": 3}]}
+    assert not Simulation.from_dict(files).effects.bandwidth
+    assert Simulation.from_dict(files | {"effects": {"bandwidth": True}}).effects.bandwidth
+
+
 def test_an_empty_table_gives_the_defaults(tmp_path):
     path = tmp_path / "beamline.toml"
     path.write_text("[simulation]\n")
