@@ -107,8 +107,8 @@ def edge_positions(
     found = np.full((series.time.size, 3), np.nan)
     code = np.full(series.time.size, Code.NOT_MEASURED, np.uint8)
     for i in np.flatnonzero(np.isfinite(shift)):
-        edge = half_height(series.energy[near] + shift[i], mu[i, near], None, sigma=noise[i], search=search)
-        found[i], code[i] = (edge.energy, edge.sigma, edge.white_line), edge.code
+        edge = half_height(series.energy[near], mu[i, near], None, sigma=noise[i], search=search)
+        found[i], code[i] = (edge.energy + shift[i], edge.sigma, edge.white_line + shift[i]), edge.code
     energy, sigma, white_line = found.T
     sigma = np.maximum(np.hypot(sigma, shift_sigma), _roughness(energy))
     return EdgeSeries(

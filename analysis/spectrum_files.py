@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,7 @@ from numpy.typing import NDArray
 
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
-from analysis.text_tables import FileFormatError, TextTable, read_table
+from analysis.text_tables import FileFormatError, TextTable, numbers, read_table
 
 Array = NDArray[np.float64]
 
@@ -33,12 +32,6 @@ _READY = {
     "reference": ("murefer", "normrefer"),
 }
 _INTENSITIES = {"transmission": ("i0", "itrans"), "reference": ("itrans", "irefer")}
-
-
-@dataclass(frozen=True, slots=True)
-class _Column:
-    name: str
-    unit: str
 
 
 def read_spectrum(
@@ -68,7 +61,8 @@ def read_xdi(path: Path | str, *, signal: str = "auto", scale: EnergyScale | Non
         (mufluor, or ifluor/i0), or of the reference foil behind it (murefer, or
         -ln(irefer/itrans)). Automatic is the first of the first two that the columns allow.
     scale : EnergyScale, optional
-        The scale its energies are on. The file cannot say it, so None means unknown.
+        The scale its energies are on. XDI has no word for it; when not given, what ``write_xdi`` wrote is
+        understood, and from other files it is None: unknown.
 
     Raises
     ------
@@ -90,7 +84,7 @@ def read_xdi(path: Path | str, *, signal: str = "auto", scale: EnergyScale | Non
         name=fields.get("sample.name", Path(path).stem),
         element=fields.get("element.symbol", ""),
         edge=fields.get("element.edge", "K"),
-        scale=scale,
+        scale=scale or _xdi_scale(fields, name),
     )
 
 
@@ -264,6 +258,15 @@ def _xdi_fields(header: tuple[str, ...]) -> dict[str, str]:
     end = next((i for i, line in enumerate(header) if line.startswith("///")), len(header))
     found = (match for line in header[:end] if (match := _FIELD.match(line)))
     return {f"{m.group(1)}.{m.group(2)}".lower(): m.group(3).strip() for m in found}
+
+
+def _xdi_scale(fields: dict[str, str], source: str) -> EnergyScale | None:
+    """Energy scale as ``write_xdi`` puts it."""
+    name = fields.get("scan.energy_scale")
+    foil = fields.get("scan.foil_energy", "").split()
+    if name is None or len(foil) < 2:
+        return EnergyScale(name) if name else None
+    return EnergyScale(name, foil[0], numbers([foil[1]], source=source, line=1)[0])
 
 
 def _xdi_columns(fields: dict[str, str], table: TextTable) -> dict[str, tuple[int, str]]:

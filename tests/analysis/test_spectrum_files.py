@@ -77,6 +77,7 @@ def test_xdi_round_trip(tmp_path):
     read = read_spectrum(path)
     np.testing.assert_allclose(read.mu, MU, rtol=1e-8)  # nine digits are written
     assert (read.name, read.element, read.edge) == ("NiO", "Ni", "K")
+    assert read.scale.agrees_with(FOIL_SCALES["Ni"])
     with pytest.raises(FileExistsError):
         write_xdi(path, given)
 
