@@ -1,4 +1,4 @@
-"""Back-projection and its adjoint on slice-contiguous arrays: thirty-two slices share one set of indices and weights.
+"""Back-projection and its adjoint on slice-contiguous arrays: sixty-four slices share one set of indices and weights.
 
 Index and weight of a detector sample depend on pixel and angle only. With the slice number running fastest in memory, the
 inner step of both operators is a handful of vector loads and fused multiply-adds, with no gather. The vector step is
@@ -21,7 +21,7 @@ from numba.core import cgutils
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-LANES = 32
+LANES = 64
 """Slices that share one set of indices and weights."""
 
 ANGLES_PER_PASS = 8
@@ -233,8 +233,8 @@ def project(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def interleave(rows: Any, first: Any, sinogram: Any) -> None:
-    """Write rows (lane, column), of which column `first` comes first and the rest follow round, to (sample, lane)."""
+def interleave(rows: Any, first: Any, scale: Any, sinogram: Any) -> None:
+    """Write rows (lane, column) times `scale` to (sample, lane), beginning with column `first` and going round."""
     samples = sinogram.shape[0]
     period = rows.shape[1]
     for block in range(0, samples, LANES):
@@ -242,7 +242,7 @@ def interleave(rows: Any, first: Any, sinogram: Any) -> None:
         for lane in range(rows.shape[0]):
             column = (first + block) % period
             for sample in range(block, stop):
-                sinogram[sample, lane] = rows[lane, column]
+                sinogram[sample, lane] = rows[lane, column] * scale
                 column += 1
                 if column == period:
                     column = 0

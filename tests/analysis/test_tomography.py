@@ -138,6 +138,18 @@ def test_more_slices_than_one_slab_and_any_thread_count_agree(blobs) -> None:
     np.testing.assert_array_equal(one, two)
 
 
+def test_memory_of_a_finished_volume_serves_the_next(blobs) -> None:
+    projections = blobs.projections(ANGLES, (12, 48), axis=23.5)
+    out = np.empty((12, 48, 48), dtype=np.float32)
+    first = FilteredBackProjection(ANGLES, (12, 48), axis=23.5)
+    first.add(projections, np.arange(90))
+    expected = first.volume(out=out).values.copy()
+    second = FilteredBackProjection(ANGLES, (12, 48), axis=23.5, reuse=first)
+    second.add(projections, np.arange(90))
+    assert second.volume(out=out).values is out
+    np.testing.assert_array_equal(out, expected)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
