@@ -110,15 +110,20 @@ def read_eclab_file(
     if text[-1] not in "\r\n" and _looks_cut(lines, first + 1):
         table, notes = _cut_off(table, notes, source, len(lines), incomplete_last_line)
     elapsed = _elapsed(table, names, source, first + 2)
-    current = _optional(table, names, "current")
+    current = _quantity(table, names, source, first + 2, "current")
     if current is None:
         notes = (*notes, f"{source}: no current column, taken as open circuit")
         current = np.zeros(elapsed.size)
-    charge = _charge(table, names, elapsed, current)
-    potential = _optional(table, names, "potential")
+    charge = _charge(
+        _quantity(table, names, source, first + 2, "charge"),
+        _quantity(table, names, source, first + 2, "charge_step"),
+        elapsed,
+        current,
+    )
+    potential = _quantity(table, names, source, first + 2, "potential")
     if potential is None:
         raise FileFormatError(f"{source}: no potential among columns {names}")
-    sequence = _optional(table, names, "sequence")
+    sequence = _quantity(table, names, source, first + 2, "sequence")
     return EclabFile(
         source=source,
         technique=next((line.strip() for line in header[2:6] if line.strip()), ""),
@@ -257,18 +262,22 @@ def _elapsed(table: Array, names: list[str], source: str, first_line: int) -> Ar
     return elapsed
 
 
-def _optional(table: Array, names: list[str], quantity: str) -> Array | None:
+def _quantity(table: Array, names: list[str], source: str, first_line: int, quantity: str) -> Array | None:
+    """A quantity in its unit here, None when no column has it."""
     for name, factor in _NAMES[quantity].items():
         if name in names:
-            return np.asarray(table[:, names.index(name)] * factor)
+            values = table[:, names.index(name)]
+            wrong = np.flatnonzero(~np.isfinite(values))
+            if wrong.size:
+                line = first_line + int(wrong[0])
+                raise FileFormatError(f"{source} line {line}: {name} {values[wrong[0]]} is not finite")
+            return np.asarray(values * factor)
     return None
 
 
-def _charge(table: Array, names: list[str], elapsed: Array, current: Array) -> Array:
-    total = _optional(table, names, "charge")
+def _charge(total: Array | None, steps: Array | None, elapsed: Array, current: Array) -> Array:
     if total is not None:
         return total
-    steps = _optional(table, names, "charge_step")
     if steps is not None:
         return np.cumsum(steps)
     # EC-Lab's current is the mean since the row before.

@@ -62,8 +62,9 @@ class EnergyScale:
         return abs(self.foil_energy - other.foil_energy) <= tolerance
 
 
-# Maximum derivative of the metal foils in eV: the convention of this project. Mn, Co and Ni agree with the
-# energies of Bearden and Burr (1967), doi:10.1103/RevModPhys.39.125, to 0.1 eV for Co and Ni.
+# Maximum derivative of the metal foils in eV: the convention of this project, 0.0 to 0.2 eV above
+# the K energies 6539.0, 7708.9, 8332.8 eV of Bearden and Burr (1967),
+# doi:10.1103/RevModPhys.39.125.
 FOIL_ENERGIES: Mapping[str, float] = MappingProxyType({"Mn": 6539.0, "Co": 7709.0, "Ni": 8333.0})
 FOIL_SCALES: Mapping[str, EnergyScale] = MappingProxyType(
     {

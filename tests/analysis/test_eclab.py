@@ -86,6 +86,12 @@ def test_a_word_among_numbers_is_named(tmp_path):
         read_eclab_file(export(tmp_path / "a.mpt", rows=rows))
 
 
+def test_a_value_that_is_not_finite_is_named(tmp_path):
+    rows = [ROWS[0], (1, 1, 3600.0, 0.5, "nan", 0.5), ROWS[2]]
+    with pytest.raises(FileFormatError, match=r"a\.mpt line 10: Ewe/V nan is not finite"):
+        read_eclab_file(export(tmp_path / "a.mpt", rows=rows))
+
+
 def test_time_that_goes_back_is_named(tmp_path):
     with pytest.raises(FileFormatError, match=r"line 11: time goes back from 7200\.000 to 3600\.000 s"):
         read_eclab_file(export(tmp_path / "a.mpt", rows=[ROWS[0], ROWS[2], ROWS[1]]))
