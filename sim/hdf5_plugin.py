@@ -71,17 +71,20 @@ class FrameFile:
         )
 
     def append(self, frame: Frame) -> int:
-        """Write a frame and its attributes, flushed; returns the number of frames in the file."""
+        """Write attributes, then the frame, flushed: a frame in the file always has its attributes.
+
+        Returns the number of frames in the file.
+        """
         if frame.image.shape != self.shape:
             raise ValueError(f"frame {frame.image.shape} does not fit into {self.path} of {self.shape}")
         index = int(self._data.shape[0])
-        self._data.resize(index + 1, axis=0)
-        self._data.id.write_direct_chunk((index, 0, 0), np.ascontiguousarray(frame.image, "<u2").tobytes())
         values = {"NDArrayUniqueId": frame.unique_id, "NDArrayTimeStamp": frame.timestamp, **frame.attributes}
         for name, column in self._attributes.items():
             column.resize(index + 1, axis=0)
             column[index] = values.get(name, np.nan)
             column.flush()
+        self._data.resize(index + 1, axis=0)
+        self._data.id.write_direct_chunk((index, 0, 0), np.ascontiguousarray(frame.image, "<u2").tobytes())
         self._data.flush()
         return index + 1
 

@@ -1,6 +1,9 @@
 """The camera exposes, counts and writes as an areaDetector does."""
 
 import asyncio
+import subprocess
+import sys
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -127,3 +130,54 @@ def test_error_state_has_a_major_alarm(beamline, run):
     run(put(beamline.bank, {"sim:Fault": "cam=error", "cam:cam1:Acquire": 1}))
     state = beamline.bank["SIM:cam:cam1:DetectorState_RBV"]
     assert (state.enums[state.value], state.severity) == ("Error", 2)
+
+
+def test_a_hung_camera_is_freed_by_stopping_it(beamline, run):
+    async def work():
+        await put(beamline.bank, {"sim:Fault": "cam=hang"})
+        acquire = asyncio.ensure_future(beamline.bank["SIM:cam:cam1:Acquire"].put(1))
+        await asyncio.sleep(0.01)
+        hung = value(beamline, "cam:cam1:Acquire_RBV")
+        await put(beamline.bank, {"sim:Fault": "cam=", "cam:cam1:Acquire": 0})
+        await acquire
+        return hung
+
+    assert run(work()) == 1
+    assert value(beamline, "cam:cam1:Acquire_RBV") == 0
+
+
+def test_a_bad_file_cannot_be_opened(beamline, run, tmp_path):
+    run(put(beamline.bank, capture(tmp_path, 2) | {"sim:Fault": "cam=bad_file", "cam:cam1:Acquire": 1}))
+    with pytest.raises(OSError, match="truncated"):
+        h5py.File(value(beamline, "cam:HDF1:FullFileName_RBV"))
+
+
+KILLED = """
+import asyncio, sys
+from sim.beamline import build
+from sim.simulation import Simulation
+
+async def work():
+    small = {"shape": [16, 16], "pixel_size": 800.0, "specimen": {"voxel": 0.5}, "speed": 1000.0}
+    beamline = build(Simulation.from_dict(small))
+    for name, value in {"HDF1:FilePath": sys.argv[1], "HDF1:Capture": 1, "cam1:ImageMode": 2}.items():
+        await beamline.bank["SIM:cam:" + name].put(value)
+    asyncio.ensure_future(beamline.bank["SIM:cam:cam1:Acquire"].put(1))
+    while beamline.bank["SIM:cam:HDF1:NumCaptured_RBV"].value < 5:
+        await asyncio.sleep(0)
+    print(beamline.bank["SIM:cam:HDF1:FullFileName_RBV"].value, flush=True)
+    await asyncio.Event().wait()
+
+asyncio.run(work())
+"""
+
+
+def test_a_killed_writer_leaves_a_readable_file(tmp_path):
+    command = [sys.executable, "-c", KILLED, str(tmp_path)]
+    with subprocess.Popen(command, cwd=Path(__file__).parents[2], stdout=subprocess.PIPE, text=True) as process:
+        path = process.stdout.readline().strip()
+        process.kill()
+    with h5py.File(path, swmr=True) as file:
+        frames = file["entry/data/data"].shape[0]
+        assert frames >= 5
+        assert file["entry/instrument/NDAttributes/RotationAngle"].shape[0] >= frames

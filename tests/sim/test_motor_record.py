@@ -145,3 +145,20 @@ def test_faults_end_where_they_should(motor, run, fault, reached):
     assert motor.rbv.value == pytest.approx(reached, abs=1e-6)
     assert motor.hls.value == (fault == "limit")
     assert (motor.rbv.severity > 0) == (fault != "stall")
+
+
+@pytest.mark.parametrize("fault", ["stuck", "no_dmov"])
+def test_a_motor_that_never_says_done_does_after_stop_or_healing(motor, run, fault):
+    async def work():
+        motor.fault = fault
+        move = asyncio.ensure_future(motor.val.put(0.1))
+        await asyncio.sleep(0.02)
+        busy = motor.dmov.value
+        motor.fault = None
+        await motor.stop.put(1)
+        await motor.val.put(0.2)
+        await move
+        return busy
+
+    assert run(work()) == 0
+    assert (motor.dmov.value, motor.rbv.value) == (1, 0.2)
