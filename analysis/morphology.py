@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 from skimage.filters import threshold_otsu
+from skimage.segmentation import watershed
 
 from analysis.threads import available_threads
 
@@ -90,7 +91,12 @@ def particle_mask(
 
 
 def label_particles(
-    mask: ArrayLike, voxel_size: float = 1.0, *, smallest: float = 0.0, connectivity: Literal[6, 18, 26] = 26
+    mask: ArrayLike,
+    voxel_size: float = 1.0,
+    *,
+    smallest: float = 0.0,
+    neck: float = 0.0,
+    connectivity: Literal[6, 18, 26] = 26,
 ) -> Particles:
     """Tell particles apart and measure them.
 
@@ -102,13 +108,15 @@ def label_particles(
         µm.
     smallest : float
         Smallest volume kept, in µm³.
+    neck : float
+        Particles that touch over less than this width, in µm, are told apart: each grows from what
+        is left of it when half of this is taken off all around. 0 leaves them together.
     connectivity : {6, 18, 26}
         Which neighbours belong together.
     """
     given = np.asarray(mask)
     inside = _checked_mask(particle_mask(given) if given.dtype.kind == "f" else given)
-    raw, count = cc3d.connected_components(inside, connectivity=connectivity, return_N=True)
-    labels = raw.astype(np.uint32)
+    labels, count = _connected(inside, connectivity, neck / voxel_size)
     number, place = np.zeros(count + 1, np.int64), np.zeros((count + 1, 3))
     border = np.zeros(count + 1, np.bool_)
     _label_statistics(labels, number, place, border)
@@ -127,6 +135,25 @@ def label_particles(
         centre=place[order] / number[order, None] * voxel_size,
         cut=border[order],
     )
+
+
+def _connected(inside: Mask, connectivity: Literal[6, 18, 26], neck: float) -> tuple[NDArray[np.uint32], int]:
+    """Labels 1..n of the pieces of a mask, cut at necks narrower than so many voxels."""
+    raw, count = cc3d.connected_components(inside, connectivity=connectivity, return_N=True)
+    labels = raw.astype(np.uint32)
+    if neck <= 0 or inside.all():
+        return labels, count
+    below = depth(inside)
+    cores = np.where(below > neck / 2, labels, 0)
+    cores, _ = cc3d.connected_components(cores, connectivity=connectivity, return_N=True)
+    cores = cores.astype(np.int32)
+    # Pieces too thin to have a core are particles too.
+    bare = np.setdiff1d(np.unique(labels), np.unique(labels[cores > 0]))
+    bare = bare[bare > 0]
+    cores = np.where(np.isin(labels, bare), labels.astype(np.int32) + int(cores.max()), cores)
+    grown = watershed(-below, cores, mask=inside)  # type: ignore[no-untyped-call]
+    _, dense = np.unique(grown, return_inverse=True)
+    return dense.reshape(inside.shape).astype(np.uint32), int(dense.max())
 
 
 @numba.njit(cache=True, nogil=True)

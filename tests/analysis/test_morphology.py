@@ -56,6 +56,17 @@ def test_particles_are_measured_largest_first():
     assert found.volume.size == np.unique(found.labels).size - 1
 
 
+def test_particles_that_touch_are_told_apart_at_their_neck():
+    mask = (ball(48, 10.0, (24, 24, 14)) < 0) | (ball(48, 9.0, (24, 24, 31)) < 0)
+    mask[2:4, 2:4, 2:40] = True  # a thin whisker, without a core
+    assert label_particles(mask).volume.size == 2
+    found = label_particles(mask, neck=12.0)
+    assert found.volume.size == 3
+    np.testing.assert_allclose(found.diameter[:2], [20, 18], rtol=0.03)
+    assert found.labels[24, 24, 14] == 1
+    assert found.labels[24, 24, 31] == 2
+
+
 def test_three_values_separate_into_particle_and_rest():
     """Air 0, binder 0.2, oxide 1, with noise of 0.2: the particle is the oxide."""
     below = -ball(64, 20.0)
