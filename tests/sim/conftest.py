@@ -54,8 +54,8 @@ def run() -> Callable[[Awaitable[Any]], Any]:
     return run
 
 
-def free_port() -> int:
-    """Return a port free for TCP and UDP, the next one too."""
+def find_port() -> int:
+    """Return a port free for TCP and UDP."""
     for port in range(21000 + os.getpid() % 9000, 60000, 2):
         with socket.socket() as tcp, socket.socket(type=socket.SOCK_DGRAM) as udp:
             try:
@@ -70,7 +70,7 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.Popen[str], int, Path]]:
     """An IOC process on loopback: (process, port, folder of the truth)."""
-    folder, port = tmp_path_factory.mktemp("ioc"), free_port()
+    folder, port = tmp_path_factory.mktemp("ioc"), find_port()
     config = folder / "beamline.toml"
     config.write_text("[simulation]\nshape = [32, 40]\npixel_size = 400.0\nspeed = 200.0\nspecimen = {voxel = 0.3}\n")
     command = [sys.executable, "-m", "sim.ioc", "--config", str(config), "--port", str(port)]
@@ -90,3 +90,9 @@ def ioc(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[subprocess.P
         process.kill()
         process.wait()
         process.stdout.close()
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port free for TCP and UDP."""
+    return find_port()

@@ -97,3 +97,21 @@ def test_a_bad_configuration_is_named_and_ends_with_2(tmp_path):
     run = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert run.returncode == 2
     assert "speed -1 must be positive" in run.stderr
+
+
+def test_one_process_serves_several_beamlines(tmp_path, free_port):
+    files = []
+    for prefix in ("A:", "B:"):
+        path = tmp_path / f"{prefix[0]}.toml"
+        path.write_text(
+            f'[simulation]\nprefix = "{prefix}"\nshape = [16, 16]\npixel_size = 800.0\nspecimen = {{voxel = 0.5}}\n'
+        )
+        files += ["--config", str(path)]
+    command = [sys.executable, "-m", "sim.ioc", *files, "--port", str(free_port), "--truth", str(tmp_path / "truth")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+    assert line.rstrip().endswith("prefix=A: B:")
+    assert process.returncode == 0
+    assert sorted(folder.name for folder in (tmp_path / "truth").iterdir()) == ["A", "B"]
