@@ -33,6 +33,13 @@ class OpticalDensity:
         """Number of pixels without a value, over all frames."""
         return int(np.count_nonzero(self.invalid))
 
+    @property
+    def rms_sigma(self) -> float:
+        """Root mean square of `sigma` over all valid pixels; NaN without any."""
+        squares = sum(float(np.nansum(frame * frame, dtype=np.float64)) for frame in self.sigma)
+        valid = self.invalid.size - self.invalid_count
+        return math.sqrt(squares / valid) if valid else math.nan
+
     def filled(self) -> NDArray[np.float32]:
         """Values with the invalid pixels replaced by interpolation along their row, ready for reconstruction.
 
@@ -99,54 +106,39 @@ def optical_density(
         raise ValueError(f"exposure_ratio {float(ratio.min())} is not above 0")
     open_beam = flat_mean - dark_mean
     read_variance = _read_variance(dark)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        log_open = np.where(open_beam > 0, np.log(open_beam), np.nan)
+        flat_term = 1.0 / (electrons_per_count * flats * open_beam) + read_variance / flats / open_beam**2
+    tables = dark_mean.astype(np.float32), flat_term.astype(np.float32)
+    noise = np.float32(1.0 / electrons_per_count), np.float32(read_variance)
     values = np.empty(stack.shape, dtype=np.float32)
     sigma = np.empty(stack.shape, dtype=np.float32)
     invalid = np.empty(stack.shape, dtype=np.bool_)
-    with np.errstate(divide="ignore", invalid="ignore"):
-        flat_term = 1.0 / (electrons_per_count * flats * open_beam) + read_variance / flats / open_beam**2
-        log_open = np.log(open_beam)
 
     def one_frame(k: int) -> None:
-        _frame_density(
-            stack[k],
-            dark_mean,
-            log_open + math.log(ratio[k]),
-            flat_term,
-            1.0 / electrons_per_count,
-            read_variance,
-            values[k],
-            sigma[k],
-            invalid[k],
-        )
+        _counts_and_sigma(stack[k], *tables, *noise, values[k], sigma[k])
+        np.log(values[k], out=values[k])
+        np.subtract((log_open + math.log(ratio[k])).astype(np.float32), values[k], out=values[k])
+        np.isnan(values[k], out=invalid[k])
+        if invalid[k].any():
+            sigma[k][invalid[k]] = np.nan
 
     run_tasks(one_frame, range(len(stack)), available_threads(threads))
     return OpticalDensity(values=values, sigma=sigma, invalid=invalid)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _frame_density(
-    frame: Any,
-    dark: Any,
-    log_open: Any,
-    flat_term: Any,
-    quantum: Any,
-    read_variance: Any,
-    values: Any,
-    sigma: Any,
-    invalid: Any,
+def _counts_and_sigma(
+    frame: Any, dark: Any, flat_term: Any, quantum: Any, read_variance: Any, counts: Any, sigma: Any
 ) -> None:
-    """Optical density and noise of one frame; NaN logarithms of the open beam and counts at or below dark are invalid."""
+    """Counts above the dark of one frame, NaN where there are none, and the noise of their logarithm."""
     for y in range(frame.shape[0]):
         for x in range(frame.shape[1]):
-            counts = frame[y, x] - dark[y, x]
-            good = counts > 0 and np.isfinite(log_open[y, x]) and np.isfinite(counts)
-            invalid[y, x] = not good
-            if good:
-                values[y, x] = log_open[y, x] - math.log(counts)
-                sigma[y, x] = math.sqrt((quantum + read_variance / counts) / counts + flat_term[y, x])
-            else:
-                values[y, x] = np.nan
-                sigma[y, x] = np.nan
+            above = np.float32(frame[y, x]) - dark[y, x]
+            good = above > np.float32(0) and above < np.float32(np.inf)
+            above = above if good else np.float32(np.nan)
+            counts[y, x] = above
+            sigma[y, x] = np.sqrt((quantum + read_variance / above) / above + flat_term[y, x])
 
 
 def _stack(name: str, frames: ArrayLike) -> NDArray[Any]:
