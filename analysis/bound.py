@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.spectra import FloatArray
+
+Value = float | NDArray[np.float64]
 
 MODEL_REFERENCE = 8333.0  # eV, where the baseline of the model is read; only its meaning depends on it
 
@@ -58,9 +60,11 @@ def cramer_rao(jacobian: ArrayLike, sigma: ArrayLike, gradient: ArrayLike) -> fl
     return float(np.sqrt((along[~lost] ** 2 / values[~lost]).sum()))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class EdgeModel:
-    """A parametric absorption edge: arctangent step, Gaussian white line, straight lines below and above.
+    """A parametric absorption edge, or N of them: arctangent step, Gaussian white line, straight lines around it.
+
+    Every parameter is a number or an array [N]; spectra then have the shape [E] or [E, N].
 
     Attributes
     ----------
@@ -73,35 +77,44 @@ class EdgeModel:
     post_slope : slope above the edge, per eV, over the jump
     """
 
-    center: float = 8342.0
-    jump: float = 0.55
-    width: float = 1.0
-    white_line: float = 0.65
-    white_line_offset: float = 7.0
-    white_line_sigma: float = 2.6
-    baseline: float = 0.5
-    slope: float = -4e-4
-    post_slope: float = -2e-4
+    center: Value = 8342.0
+    jump: Value = 0.55
+    width: Value = 1.0
+    white_line: Value = 0.65
+    white_line_offset: Value = 7.0
+    white_line_sigma: Value = 2.6
+    baseline: Value = 0.5
+    slope: Value = -4e-4
+    post_slope: Value = -2e-4
 
     def shape(self, energies: ArrayLike) -> FloatArray:
-        """Return the normalised spectrum at `energies` (eV)."""
-        x = np.asarray(energies, dtype=np.float64) - self.center
+        """Return the normalised spectra at `energies` [E] (eV)."""
+        return self._shape_at(self._against(energies) - self.center)
+
+    def mu(self, energies: ArrayLike) -> FloatArray:
+        """Return the absorption at `energies` [E] (eV)."""
+        line = self.baseline + self.slope * (self._against(energies) - MODEL_REFERENCE)
+        return np.asarray(line + self.jump * self.shape(energies))
+
+    def half_height(self) -> FloatArray:
+        """Return the energy (eV) where the normalised spectrum rises through one half, [] or [N]."""
+        low = self.center - 10 * np.asarray(self.width)
+        high = self.center + 2 * np.asarray(self.width)
+        for _ in range(50):
+            middle = (low + high) / 2
+            below = self._shape_at(middle - self.center) < 0.5
+            low, high = np.where(below, middle, low), np.where(below, high, middle)
+        return np.asarray((low + high) / 2)
+
+    def _shape_at(self, x: FloatArray | float) -> FloatArray:
         peak = np.exp(-((x - self.white_line_offset) ** 2) / (2 * self.white_line_sigma**2))
         step = 0.5 + np.arctan(x / self.width) / np.pi
         return np.asarray(step + self.white_line * peak + self.post_slope * np.maximum(x, 0.0))
 
-    def mu(self, energies: ArrayLike) -> FloatArray:
-        """Return the absorption at `energies` (eV)."""
-        line = self.baseline + self.slope * (np.asarray(energies, dtype=np.float64) - MODEL_REFERENCE)
-        return np.asarray(line + self.jump * self.shape(energies))
-
-    def half_height(self) -> float:
-        """Return the energy (eV) where the normalised spectrum rises through one half."""
-        low, high = self.center - 10 * self.width, self.center + 2 * self.width
-        for _ in range(60):
-            middle = (low + high) / 2
-            low, high = (middle, high) if self.shape(middle) < 0.5 else (low, middle)
-        return (low + high) / 2
+    def _against(self, energies: ArrayLike) -> FloatArray:
+        energy = np.asarray(energies, dtype=np.float64)
+        several = any(np.ndim(getattr(self, f.name)) for f in fields(self))
+        return energy[..., None] if several else energy
 
 
 def edge_bound(
@@ -115,7 +128,7 @@ def edge_bound(
 
     Parameters
     ----------
-    model : the true spectrum
+    model : the true spectrum, one
     energies : [E], eV
     sigma : noise per energy, or a function of the noise-free absorption [E] (photon counting:
         ``lambda mu: np.sqrt(np.exp(mu) / photons)``)
@@ -135,7 +148,7 @@ def edge_bound(
     noise = sigma(model.mu(energy)) if callable(sigma) else sigma
     jacobian, gradient = [], []
     for name in free:
-        value = astuple(model)[names.index(name)]
+        value = float(getattr(model, name))
         step = 1e-4 if name == "center" else 1e-5 * max(abs(value), 1e-2)
         above, below = replace(model, **{name: value + step}), replace(model, **{name: value - step})
         jacobian.append((above.mu(energy) - below.mu(energy)) / (2 * step))

@@ -16,10 +16,11 @@ RUN = 512  # voxels projected together: runs long enough for the memory to keep 
 TILE = 128  # voxels read together: their heights stay in the nearest cache
 # Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
 ZERO, HALF, ONE, TWO, THREE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(3)
+HUGE = np.float32(3e38)
 FLAT = np.float32(0.2)  # of the chord's slope: less at the crossing is not believed
 # Error of the interpolated crossing, in steps, over the square of the part of the jump within the step: measured on
 # arctangent edges 1 to 2 eV wide, at steps of 0.5 to 3 eV (tests/analysis/test_edge.py).
-COARSE = np.float32(0.13)
+COARSE = np.float32(0.15)
 
 OK, NO_JUMP, NO_CROSSING, OUT_OF_RANGE, TOO_NOISY, NOT_MEASURED = 0, 1, 2, 3, 4, 5
 
@@ -152,8 +153,7 @@ def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array
 def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found: Array) -> None:
     """Find the maximum next to the knot `peak` of the cubics on both sides, per voxel.
 
-    Rows of `found` [6, TILE]: position, height, curvature; curvature 0 where there is no maximum; the others are
-    work space.
+    Rows of `found` [6, TILE]: position, curvature (0 where there is no maximum), height; the others are work space.
     """
     last = height.shape[0] - 1
     upper = np.empty(count, np.int32)
@@ -177,8 +177,8 @@ def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found
         t = m0 / (np.sqrt(root if good else ZERO) - c2)
         t = t if good else ZERO
         found[0, v] = start + t * step
-        found[1, v] = a + t * (m0 + t * (c2 + t * c3))
-        found[2, v] = (TWO * c2 + TWO * THREE * t * c3) / (step * step) if good else ZERO
+        found[1, v] = (TWO * c2 + TWO * THREE * t * c3) / (step * step) if good else ZERO
+        found[2, v] = a + t * (m0 + t * (c2 + t * c3))
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -208,15 +208,18 @@ def gather_cubic(height: Array, count: int, upper: Array, intervals: Array, foun
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def look_up(table: Array, found: Array, count: int, origin: float, per_ev: float, scale2: Array) -> None:
-    """Set ``found[3]`` to the variance at the positions ``found[0]``, and correct these.
+def look_up(table: Array, found: Array, jump: Array, count: int, origin: float, per_ev: float, scale2: Array) -> None:
+    """Set ``found[3]`` to the variance at the positions ``found[0]``; steady slopes ``found[1]``, correct positions.
 
-    `table` [x, 3] holds photon noise, held-back signal and correction on an even grid; the nearest point is taken.
+    Columns of `table` [x, 6]: photon noise, held-back signal, correction of the position (eV), photon noise of the
+    slope, usual slope over the jump, and its spread (variance) from voxel to voxel. The nearest grid point is taken.
     """
     for v in range(count):
         i = min(max(int((found[0, v] - origin) * per_ev + HALF), 0), table.shape[0] - 1)
         found[3, v] = table[i, 0] * scale2[v] + table[i, 1]
         found[0, v] += table[i, 2]
+        noise, spread = table[i, 3] * scale2[v], table[i, 5] * jump[v] * jump[v]
+        found[1, v] = (found[1, v] * spread + table[i, 4] * jump[v] * noise) / (spread + noise)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -249,21 +252,22 @@ def read_tile(
     for v in range(count):
         part = edge[3, v] / jump[v]
         edge[2, v] *= COARSE * part * part
-    look_up(at_edge, edge, count, origin, per_ev, scale2)
-    look_up(at_peak, white, count, origin, per_ev, scale2)
+    look_up(at_edge, edge, jump, count, origin, per_ev, scale2)
+    look_up(at_peak, white, jump, count, origin, per_ev, scale2)
     for v in range(count):
         j, s2 = jump[v], scale2[v]
-        slope, coarse, curvature = edge[1, v], edge[2, v], white[2, v]
+        slope, coarse, curvature = edge[1, v], edge[2, v], white[1, v]
         edge[3, v] = np.sqrt(edge[3, v] / (slope * slope) + coarse * coarse)
         edge[4, v] = np.sqrt(of_jump[0] * s2 + of_jump[1])
         white[4, v] = -np.sqrt(white[3, v]) / curvature
-        white[5, v] = white[1, v] / j + HALF
+        white[5, v] = white[2, v] / j + HALF
     for v in range(count):
         why = TOO_NOISY if edge[3, v] > limits[1] else OK
         none = OUT_OF_RANGE if height[first, v] >= ZERO else NO_CROSSING
         why = none if crossing[v] < 0 else why
         why = why if (jump[v] > ZERO) & (jump[v] >= limits[0] * edge[4, v]) else NO_JUMP
-        code[start + v] = why if np.isfinite(jump[v] + scale2[v]) else NOT_MEASURED
+        total = jump[v] + scale2[v]  # NaN fails both comparisons
+        code[start + v] = why if (total > -HUGE) & (total < HUGE) else NOT_MEASURED
     nothing = np.float32(np.nan)
     for v in range(count):
         good = code[start + v] == OK
@@ -274,7 +278,7 @@ def read_tile(
         out[2, start + v] = jump[v] if good else nothing
         out[3, start + v] = edge[4, v] if good else nothing
     for v in range(count):
-        good = (code[start + v] == OK) & (white[2, v] < ZERO) & (peak[v] < last)
+        good = (code[start + v] == OK) & (white[1, v] < ZERO) & (peak[v] < last)
         out[4, start + v] = white[0, v] if good else nothing
         out[5, start + v] = white[4, v] if good else nothing
         out[6, start + v] = white[5, v] if good else nothing

@@ -160,7 +160,7 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
         return nothing(Code.TOO_NOISY)
     white, white_sigma, top = nan, nan, nan
     crossing.refine_peaks(height, 1, peak, intervals, found)
-    p, height_there, curvature = found[:3, 0]
+    p, curvature, height_there = found[:3, 0]
     if peak[0] < maps.last and curvature < 0:
         _, steep = interpolation(maps.knots, np.array([p]))
         white, top = float(p), float(height_there / jump + 0.5)

@@ -19,7 +19,7 @@ from analysis.spectra import FloatArray
 
 Float32Array = NDArray[np.float32]
 
-VOXELS_PER_BIN = 400
+VOXELS_PER_BIN = 200
 MOST_BINS = 20
 STEEPEST = (-0.5, 1.0)  # limits of the correction's own slope: beyond it the bins are too noisy
 
@@ -33,11 +33,18 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
         return reader
     out, code = read_edges(reader, sample, threads=1)
     at_edge, gain = _put_back(
-        reader, reader.at_edge, reader.raw_height, reader.height_response, reader.slope_response, out[0], sample, code
+        reader,
+        reader.at_edge,
+        reader.raw_height,
+        reader.height_response,
+        reader.slope_response,
+        out[[0, 2]],
+        sample,
+        code,
     )
     curvature = np.gradient(reader.slope_response, 1 / reader.per_ev, axis=0)
     at_peak, peak_gain = _put_back(
-        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[4], sample, code
+        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], sample, code
     )
     tables = list(reader.arguments[7])
     tables[5:7] = at_edge, at_peak
@@ -57,11 +64,12 @@ def _put_back(
     raw: Float32Array,
     projected: Float32Array,
     steepness: Float32Array,
-    positions: Float32Array,
+    positions_and_jumps: Float32Array,
     sample: Float32Array,
     code: NDArray[np.uint8],
 ) -> tuple[Float32Array, Float32Array]:
     """Return the table with its correction, and by what the correction multiplies noise, on the table's grid."""
+    positions, jumps = positions_and_jumps
     known = np.flatnonzero((code == Code.OK) & np.isfinite(positions))
     bins = min(known.size // VOXELS_PER_BIN, MOST_BINS)
     if bins < 4:
@@ -77,14 +85,27 @@ def _put_back(
     noise = ((held_back * reader.sigma) ** 2).sum(axis=1)[at] / slope**2
     missing = table[at, 1] / slope**2
     usable &= np.abs(error) < 6 * np.sqrt(noise + missing)
-    shift = _binned(x[usable], error[usable], bins, reader.grid(len(table)))
-    left = error[usable] - np.interp(x[usable], reader.grid(len(table)), shift)
+    grid = reader.grid(len(table))
+    shift = _binned(x[usable], error[usable], bins, grid)
+    left = error[usable] - np.interp(x[usable], grid, shift)
     excess = left**2 - noise[usable]
     certain = excess.mean() + excess.std() / np.sqrt(excess.size)
     share = float(np.clip(certain / max(missing[usable].mean(), 1e-30), 0.0, 1.0))
     gain = 1 + np.clip(np.gradient(shift, 1 / reader.per_ev), *STEEPEST)
-    new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift], axis=1)
+    jump = jumps[known].astype(np.float64)
+    usual, spread = _usual_slope(x, slope / jump, table[at, 3] / jump**2, usable, bins, grid)
+    new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread], axis=1)
     return new.astype(np.float32), gain.astype(np.float32)
+
+
+def _usual_slope(
+    x: FloatArray, slope: FloatArray, noise: FloatArray, usable: NDArray[np.bool_], bins: int, grid: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Mean slope over the jump by position, and its variance from voxel to voxel beyond the noise."""
+    usual = _binned(x[usable], slope[usable], bins, grid)
+    scatter = (slope[usable] - np.interp(x[usable], grid, usual)) ** 2
+    beyond = _binned(x[usable], scatter - noise[usable], bins, grid)
+    return usual, np.maximum(beyond, 1e-4 * usual**2)
 
 
 def _binned(x: FloatArray, y: FloatArray, bins: int, grid: FloatArray) -> FloatArray:

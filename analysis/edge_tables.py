@@ -13,6 +13,7 @@ from analysis.spectra import FloatArray, Normalisation, line_operator
 
 PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's own residual, in degrees of freedom
 TABLE_STEP = 0.05  # eV
+ANY_SLOPE = 1e20  # spread of slopes of which nothing is known
 EVEN = 2.0  # largest over smallest of four steps that still count as even
 
 
@@ -51,8 +52,8 @@ class EdgeReader:
     normalisation : windows and orders as used
     sigma : float64 [E], noise of the spectra
     origin, per_ev : first position and points per eV of the grid of the tables below
-    at_edge, at_peak : float32 [x, 3], variance of the height and of its slope on an even grid of positions: photon
-        noise and signal held back by the basis; and what is added to the position (eV)
+    at_edge, at_peak : float32 [x, 6], what `crossing.look_up` needs on an even grid of positions, for the height and
+        for its slope
     of_jump : float32 [2], the same of the jump
     height_response, slope_response, jump_response : float32 [x, E] or [1, E], what these are of the spectrum
     raw_height, raw_slope : float32 [x, E], the same without the basis; None where not all its energies are measured
@@ -202,9 +203,10 @@ def edge_reader(
     value, slope = interpolation(knots, fine)
     f32 = np.float32
     to_height, to_slope = value @ maps.rows, slope @ maps.rows
-    at_edge, at_peak, of_jump = (
-        _variances(m, basis, projected).astype(f32) for m in (to_height, to_slope, maps.jump[None])
-    )
+    to_curvature = np.gradient(to_slope, fine[1] - fine[0], axis=0)
+    at_edge = lookup_table(to_height, to_slope, basis, projected)
+    at_peak = lookup_table(to_slope, to_curvature, basis, projected)
+    of_jump = lookup_table(maps.jump[None], maps.jump[None], basis, projected)[0, :2]
     everything = measured.size == basis.energies.size and basis.rank < basis.energies.size
     per_ev = f32((fine.size - 1) / (fine[-1] - fine[0]))
     read = projected.gain @ projected.weights
@@ -216,7 +218,7 @@ def edge_reader(
         per_ev,
         at_edge,
         at_peak,
-        of_jump[0, :2],
+        of_jump,
     )
     freedom = _freedom(projected) + extra_freedom if voxel_noise else 0.0
     return EdgeReader(
@@ -240,7 +242,7 @@ def edge_reader(
         per_ev=float(per_ev),
         at_edge=at_edge,
         at_peak=at_peak,
-        of_jump=of_jump[0, :2],
+        of_jump=of_jump,
         height_response=(value @ (rows @ read)).astype(f32),
         slope_response=(slope @ (rows @ read)).astype(f32),
         jump_response=(jump @ read)[None].astype(f32),
@@ -254,12 +256,15 @@ def _freedom(projected: Projection) -> float:
     return float(projected.freedom) if projected.freedom >= 4 else 0.0
 
 
-def _variances(maps: FloatArray, basis: Basis, projected: Projection) -> FloatArray:
-    """Variance of ``maps @ spectrum``: photon noise let through and signal held back; and no correction yet."""
+def lookup_table(maps: FloatArray, slopes: FloatArray, basis: Basis, projected: Projection) -> NDArray[np.float32]:
+    """Return the columns of `crossing.look_up` for ``maps @ spectrum`` and its slope; without any correction yet."""
+    table = np.zeros((len(maps), 6))
     rows = maps @ basis.vectors
-    left_out = ((maps @ basis.tail) ** 2).sum(axis=1) + maps**2 @ basis.doubt**2
-    held_back = _variance(rows, projected.missing) + left_out
-    return np.stack([_variance(rows, projected.noise), held_back, np.zeros(len(rows))], axis=1)
+    table[:, 0] = _variance(rows, projected.noise)
+    table[:, 1] = _variance(rows, projected.missing) + ((maps @ basis.tail) ** 2).sum(axis=1) + maps**2 @ basis.doubt**2
+    table[:, 3] = _variance(slopes @ basis.vectors, projected.noise)
+    table[:, 5] = ANY_SLOPE
+    return table.astype(np.float32)
 
 
 def _variance(rows: FloatArray, covariance: FloatArray) -> FloatArray:

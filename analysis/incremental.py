@@ -85,14 +85,15 @@ class RunningEdges:
         filled = all(((e >= a) & (e <= b)).any() for a, b in windows)
         return bool(filled and ((e >= low) & (e <= high)).sum() >= 1 and e.size >= 3)
 
-    def add(self, index: int, values: ArrayLike, sigma: float) -> None:
-        """Take the voxels of one energy.
+    def add(self, index: int, values: ArrayLike, sigma: float, *, replace: bool = False) -> None:
+        """Take the voxels of one energy; an energy that comes again is averaged in by its noise.
 
         Parameters
         ----------
         index : number of the energy in the order in which energies were planned
         values : [N], absorption; NaN where not measured
         sigma : their noise
+        replace : forget what was added for this energy before (spoiled frames); not possible with a given basis
         """
         if not 0 <= index < self.energies.size:
             raise ValueError(f"energy number {index} is outside 0..{self.energies.size - 1}")
@@ -101,7 +102,7 @@ class RunningEdges:
             raise ValueError(f"values have shape {new.shape}; {self.n_voxels} voxels are needed")
         if not (np.isfinite(sigma) and sigma > 0):
             raise ValueError(f"sigma {sigma} at {self.energies[self._place[index]]:g} eV is not a positive number")
-        self._store.put(int(self._place[index]), new, sigma)
+        self._store.put(int(self._place[index]), new, sigma, replace=replace)
 
     def result(self) -> EdgeMap:
         """Return the map of the energies so far; all voxels NOT_MEASURED while `ready` is false."""

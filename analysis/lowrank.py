@@ -118,8 +118,9 @@ def learn_basis(
         return full_basis(energy, sigma)
     values, vectors = np.linalg.eigh(whitened @ whitened.T / count)
     values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
-    scale = noise_scale(values) if rescale else 1.0
-    weight = shrinkage(values / scale**2, energy.size / count)
+    ratio = energy.size / count
+    scale = noise_scale(values, ratio) if rescale else 1.0
+    weight = shrinkage(values / scale**2, ratio)
     kept = max(int((weight > LEAST_WEIGHT).sum()), 1) if rank is None else rank
     w = np.clip(weight, 0.0, 1 - 1e-12)
     strength = w / (1 - w)
@@ -146,15 +147,19 @@ def sampled_voxels(count: int, mask: NDArray[np.bool_] | None, most: int) -> NDA
     return np.asarray(voxels[(starts[:, None] + np.arange(BLOCK)).ravel()])
 
 
-def noise_scale(eigenvalues: FloatArray) -> float:
+def noise_scale(eigenvalues: FloatArray, ratio: float) -> float:
     """Return the noise relative to the assumed one, from whitened eigenvalues (largest first).
 
-    The lower half of the eigenvalues is taken for noise; with fewer than 16 energies that is not safe and 1 is
-    returned. Given noise is never believed to be more than twice the true one.
+    It is the root of the mean eigenvalue below the edge of the noise, ``scale**2 (1 + sqrt(ratio))**2``, with `ratio`
+    of energies to voxels; the edge is found from the lower half first. With fewer than 16 energies that is not safe and
+    1 is returned. Given noise is never believed to be more than twice the true one.
     """
     if eigenvalues.size < 16:
         return 1.0
-    return float(np.sqrt(max(np.median(eigenvalues[eigenvalues.size // 2 :]), 0.25)))
+    square = float(np.median(eigenvalues[eigenvalues.size // 2 :]))
+    for _ in range(5):
+        square = float(eigenvalues[eigenvalues <= max(square, 1e-300) * (1 + np.sqrt(ratio)) ** 2].mean())
+    return float(np.sqrt(max(square, 0.25)))
 
 
 def shrinkage(eigenvalues: FloatArray, ratio: float) -> FloatArray:

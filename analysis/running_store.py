@@ -35,7 +35,8 @@ class Reading:
 class Values:
     """All values of all voxels, one row per energy, and the voxels of the sample apart.
 
-    `sigma` [E] is NaN where nothing has arrived. A row that is put again replaces the first.
+    `sigma` [E] is NaN where nothing has arrived. An energy that comes again is averaged in by its noise, or replaces
+    what was there.
     """
 
     def __init__(
@@ -54,8 +55,13 @@ class Values:
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (lives until close)
             self._file.truncate(4 * energies.size * n_voxels)
 
-    def put(self, place: int, values: Float32Array, sigma: float) -> None:
+    def put(self, place: int, values: Float32Array, sigma: float, *, replace: bool) -> None:
         """Keep one energy."""
+        if np.isfinite(self.sigma[place]) and not replace:
+            before = self._part(np.array([place]), 0, self.n_voxels)[0]
+            share = np.float32(self.sigma[place] ** 2 / (self.sigma[place] ** 2 + sigma**2))
+            values = before + share * (values - before)
+            sigma = float(1 / np.hypot(1 / self.sigma[place], 1 / sigma))
         self._sample[place] = values[self._chosen]
         if self._rows is not None:
             self._rows[place] = values
@@ -116,27 +122,39 @@ class Sums:
         self.sigma = np.full(energies.size, np.nan)
         self._chosen = sampled_voxels(n_voxels, None, sample)
         self._sample = np.full((energies.size, self._chosen.size), np.nan, np.float32)
+        self._repeats = 0
         self._basis = basis
         self._sums = np.zeros((basis.rank, n_voxels), np.float32)
         self._squares = np.zeros(n_voxels, np.float32)
 
-    def put(self, place: int, values: Float32Array, sigma: float) -> None:
-        """Add one energy; a second time is refused, sums cannot forget."""
-        if np.isfinite(self.sigma[place]):
+    def put(self, place: int, values: Float32Array, sigma: float, *, replace: bool) -> None:
+        """Add one energy; one that comes again counts as more exposure, for sums cannot forget."""
+        again = bool(np.isfinite(self.sigma[place]))
+        if again and replace:
             energy = self._basis.energies[place]
             raise ValueError(f"energy {energy:g} eV was added before; sums over a basis cannot forget it")
-        self._sample[place] = values[self._chosen]
+        new = values[self._chosen]
+        before = self._sample[place] if again else new
+        share = self.sigma[place] ** 2 / (self.sigma[place] ** 2 + sigma**2) if again else 1.0
+        self._sample[place] = before + np.float32(share) * (new - before)
+        self._repeats += int(again)
         variance = (sigma * self._basis.noise_scale) ** 2
         weights = (self._basis.vectors[place] / variance).astype(np.float32)
         crossing.add_energy(values, weights, 1 / variance, self._sums, self._squares)
-        self.sigma[place] = sigma
+        self.sigma[place] = 1 / np.hypot(1 / self.sigma[place], 1 / sigma) if again else sigma
 
     def read(self, reading: Reading) -> EdgeMap:
         """Solve for all voxels with the normal matrix of the energies so far."""
         at = np.flatnonzero(np.isfinite(self.sigma))
         noise = self.sigma[at] * self._basis.noise_scale
         reader = edge_reader(
-            self._basis, at, noise, reading.normalisation, search=reading.search, limits=reading.limits
+            self._basis,
+            at,
+            noise,
+            reading.normalisation,
+            search=reading.search,
+            limits=reading.limits,
+            extra_freedom=self._repeats,
         )
         reader = corrected(reader, self._sample[at])
         count = self._squares.size

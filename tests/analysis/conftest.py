@@ -1,14 +1,18 @@
-"""An object with closed forms: a cloud of Gaussian blobs, its volume and its projections at any magnification."""
+"""What several tests of the analysis share: blobs with closed forms, synthetic voxel spectra, measured data."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+
+from analysis.bound import EdgeModel
+from analysis.spectra import Normalisation
 
 
 @dataclass(frozen=True)
@@ -59,3 +63,98 @@ def measured_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no measured data: EDGEWISE_DATA is not set and {beside} does not exist")
     return folder
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Noisy spectra [E, N] of voxels with known edges: the standard set of 60 energies at Ni K.
+
+    `truth` is the half height of the noise-free normalised shape; `defined` that of the noise-free spectrum normalised
+    by the windows, on a fine grid: what a perfect measurement with these windows would give.
+    """
+
+    energies: NDArray[np.float64]
+    spectra: NDArray[np.float32]
+    sigma: NDArray[np.float64]
+    truth: NDArray[np.float64]
+    defined: NDArray[np.float64]
+    jump: NDArray[np.float64]
+    normalisation: Normalisation
+
+
+def standard_energies() -> NDArray[np.float64]:
+    """Ten energies before the edge, 35 at 1 eV across it, 15 behind it."""
+    return np.concatenate([np.linspace(8250, 8320, 10), np.arange(8330, 8365, 1.0), np.linspace(8370, 8500, 15)])
+
+
+@pytest.fixture(scope="session")
+def voxels() -> Callable[..., Voxels]:
+    """Make voxels: ``voxels(count, photons=..., noise=..., mixture=..., energies=..., seed=...)``.
+
+    `photons` per pixel and energy give Poisson noise of the optical density; `noise` is Gaussian, over the mean jump.
+    A mixture has two end members and any fraction between; without, one shape is shifted by 0 to 4 eV.
+    """
+    windows = Normalisation(pre=(8250, 8320), post=(8370, 8500), e0=8343)
+
+    def make(
+        count: int,
+        *,
+        photons: float = 0.0,
+        noise: float = 0.0,
+        mixture: bool = False,
+        energies: NDArray[np.float64] | None = None,
+        seed: int = 1,
+    ) -> Voxels:
+        rng = np.random.default_rng(seed)
+        u, v, w, x, y = rng.random((5, count))
+        jump, baseline, slope = 0.3 + 0.5 * u, 0.3 + 0.4 * v, -(3e-4 + 2e-4 * w)
+        line = {"baseline": baseline, "slope": slope}
+        if mixture:
+            low = EdgeModel(8340.3, jump * (1 - x), white_line=0.60, **line)
+            high = EdgeModel(8343.7, jump * x, white_line=0.72, white_line_sigma=3.0, baseline=0.0 * u, slope=0.0)
+            parts = [low, high]
+        else:
+            parts = [EdgeModel(8340 + 4 * x, jump, white_line=0.55 + 0.2 * y, **line)]
+
+        def clean(at: NDArray[np.float64]) -> NDArray[np.float64]:
+            return sum(part.mu(at) for part in parts)
+
+        e = standard_energies() if energies is None else energies
+        mu = clean(e)
+        if photons:
+            spectra = -np.log(np.maximum(rng.poisson(photons * np.exp(-mu)), 1) / photons)
+            sigma = np.sqrt(np.exp(mu).mean(axis=1) / photons)
+        else:
+            sigma = np.full(e.size, max(noise * 0.55, 1e-6))
+            spectra = mu + noise * 0.55 * rng.standard_normal(mu.shape)
+        fine = np.arange(8334.0, 8350.0, 0.1)
+        shape = (clean(fine) - baseline - slope * (fine[:, None] - 8333)) / jump
+        grid = np.concatenate([np.linspace(8250, 8320, 10), fine, np.linspace(8370, 8500, 15)])
+        return Voxels(
+            energies=e,
+            spectra=spectra.astype(np.float32),
+            sigma=sigma,
+            truth=_first_half(fine, shape),
+            defined=_first_half(fine, normalised(grid, clean(grid), windows)[10:-15]),
+            jump=jump,
+            normalisation=windows,
+        )
+
+    return make
+
+
+def normalised(energies: NDArray[np.float64], mu: NDArray[np.float64], windows: Normalisation) -> NDArray[np.float64]:
+    """Spectra [E, N] less their pre-edge line over their jump, by plain line fits."""
+    lines = []
+    for low, high in (windows.pre, windows.post):
+        inside = (energies >= low) & (energies <= high)
+        lines.append(np.polyfit(energies[inside] - windows.e0, mu[inside], 1))
+    (slope, offset), (_, above) = lines
+    return (mu - offset - slope * (energies[:, None] - windows.e0)) / (above - offset)
+
+
+def _first_half(energies: NDArray[np.float64], shape: NDArray[np.float64]) -> NDArray[np.float64]:
+    k = (shape >= 0.5).argmax(axis=0)
+    n = np.arange(shape.shape[1])
+    low, high = shape[k - 1, n], shape[k, n]
+    return energies[k - 1] + (0.5 - low) / (high - low) * (energies[k] - energies[k - 1])
