@@ -41,6 +41,19 @@ class Exposure:
 Image = npt.NDArray[np.uint16]
 
 
+@dataclass(frozen=True, slots=True)
+class Latent:
+    """A frame that was exposed and waits to be developed, in another thread, and written."""
+
+    unique_id: int
+    timestamp: float
+    attributes: dict[str, float]
+    develop: Callable[[], Image]
+
+
+Film = asyncio.Queue[Latent | None]  # None: the acquisition is over
+
+
 class Scene(Protocol):
     """What stands before the camera."""
 
@@ -165,6 +178,10 @@ class Camera:
             await self._pair("Acquire", 1)
             self._task = asyncio.ensure_future(self._acquire())
             await asyncio.wait([self._task])
+            if not self._task.cancelled() and (error := self._task.exception()) is not None:
+                await self["StatusMessage_RBV"].post(str(error)[:250])
+                await self["DetectorState_RBV"].post(ERROR, Severity.MAJOR)
+                raise error
         elif not value:
             await self.stop()
         return HANDLED
@@ -181,13 +198,24 @@ class Camera:
         await self["DetectorState_RBV"].post(ACQUIRE, Severity.NO_ALARM)
         await self["StatusMessage_RBV"].post("Acquiring")
         await self["NumImagesCounter_RBV"].post(0)
-        frames: asyncio.Queue[tuple[Frame, Callable[[], Image]] | None] = asyncio.Queue(100)
+        frames: Film = asyncio.Queue(100)
         writer = asyncio.ensure_future(self._deliver(frames))
+        exposer = asyncio.ensure_future(self._expose(frames))
         try:
-            await self._expose(frames)
+            await asyncio.wait([exposer, writer], return_when=asyncio.FIRST_COMPLETED)
         finally:
-            await frames.put(None)
+            exposer.cancel()
+            await self._finish(frames, writer)
+        if not exposer.cancelled():
+            exposer.result()
+
+    async def _finish(self, frames: Film, writer: "asyncio.Task[None]") -> None:
+        """Wait until what was exposed is written, whatever ended the exposures; then the camera is idle."""
+        try:
+            if not writer.done():
+                await frames.put(None)
             await writer
+        finally:
             await self._idle()
 
     async def _idle(self) -> None:
@@ -202,7 +230,7 @@ class Camera:
         mode = self["ImageMode"].value
         return float({SINGLE: 1, MULTIPLE: self["NumImages"].value, CONTINUOUS: "inf"}[mode])
 
-    async def _expose(self, frames: "asyncio.Queue[tuple[Frame, Callable[[], Image]] | None]") -> None:
+    async def _expose(self, frames: Film) -> None:
         begin, taken = self._clock.now(), 0
         self._triggers, self._busy_until = asyncio.Queue(), begin
         while taken < self._wanted():
@@ -219,8 +247,7 @@ class Camera:
             middle = self._clock.timestamp(begin + duration / 2)
             unique_id = self["ArrayCounter"].value + 1
             await self._pair("ArrayCounter", unique_id)
-            blank = np.zeros((0, 0), np.uint16)
-            await frames.put((Frame(blank, unique_id, middle, attributes), develop))
+            await frames.put(Latent(unique_id, middle, attributes, develop))
             begin += max(duration + self._readout, self["AcquirePeriod"].value)
 
     def trigger(self, moment: float) -> bool:
@@ -232,14 +259,13 @@ class Camera:
         self._triggers.put_nowait(moment)
         return True
 
-    async def _deliver(self, frames: "asyncio.Queue[tuple[Frame, Callable[[], Image]] | None]") -> None:
+    async def _deliver(self, frames: Film) -> None:
         """Develop and write frames in order; counters follow once a frame is in the file."""
         loop = asyncio.get_running_loop()
         count = 0
-        while (item := await frames.get()) is not None:
-            blank, develop = item
-            image = await loop.run_in_executor(None, develop)
-            frame = Frame(image, blank.unique_id, blank.timestamp, blank.attributes)
+        while (latent := await frames.get()) is not None:
+            image = await loop.run_in_executor(None, latent.develop)
+            frame = Frame(image, latent.unique_id, latent.timestamp, latent.attributes)
             if self.fault == "lose" and frame.unique_id % 3 == 0:
                 continue
             if self["ArrayCallbacks"].value:

@@ -152,6 +152,20 @@ def test_a_bad_file_cannot_be_opened(beamline, run, tmp_path):
         h5py.File(value(beamline, "cam:HDF1:FullFileName_RBV"))
 
 
+def test_an_image_that_cannot_be_made_is_an_error_state(beamline, run):
+    broken = ValueError("no such specimen")
+
+    def fail(state):
+        raise broken
+
+    beamline.instrument.image = fail
+    with pytest.raises(ValueError, match="no such specimen"):
+        run(put(beamline.bank, {"cam:cam1:Acquire": 1}))
+    assert value(beamline, "cam:cam1:Acquire_RBV") == 0
+    assert value(beamline, "cam:cam1:DetectorState_RBV") == 6
+    assert value(beamline, "cam:cam1:StatusMessage_RBV") == "no such specimen"
+
+
 KILLED = """
 import asyncio, sys
 from sim.beamline import build
