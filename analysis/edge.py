@@ -72,7 +72,7 @@ def fit_edges(
     """
     energy, values, noise, voxel_noise = _checked(energies, spectra, sigma)
     wanted = _checked_mask(mask, values.shape[1])
-    if normalisation is not None:
+    if normalisation is not None and basis is None:
         normalisation.effective(energy)
     chosen = values[:, sampled_voxels(values.shape[1], wanted, sample)]
     if basis is None:
