@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import scipy.fft
@@ -14,6 +14,7 @@ Pair = tuple[Image, Image]
 
 _COARSE = 128
 _PASSES = 4
+_SETTLED = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,46 +56,86 @@ class Peak:
 NO_PEAK = Peak(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
 
 
-def locate(pairs: list[Pair], band: Band, reach: float) -> Peak:
+def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
     """Shift of the moving images (second of each pair) against the reference, up to `reach` pixels.
+
+    The last step is done in each of the `bands`, and the most certain result is taken.
 
     Coarse to fine. At full resolution only the overlap is correlated, and the window of the moving images goes with the shift
     found so far: a window that stays behind holds the peak back.
     """
     factor = max(1, min(pairs[0][0].shape) // _COARSE)
-    dy, dx, near, rival = 0.0, 0.0, reach, 0.0
+    dy, dx, near, rival, search = 0.0, 0.0, reach, 0.0, True
+    band = bands[0]
     if factor > 1:
-        coarse = _Cross.of(
-            [(_binned(a, factor), _binned(b, factor)) for a, b in pairs],
-            Band(1.0, max(2.0, band.coarse / factor)),
-        )
+        binned = _Spectra.of([(_binned(a, factor), _binned(b, factor)) for a, b in pairs])
+        coarse = binned.within(Band(1.0, max(2.0, band.coarse / factor)))
         if coarse is None:
             return NO_PEAK
         dy, dx, rival = coarse.highest(reach / factor + 1.0)
         start = coarse.refined(dy, dx)
         dy, dx, near = start.dy * factor, start.dx * factor, 2.0 * factor
-    peak = NO_PEAK
+        search = not start.sigma * factor < band.fine / 3
     for number in range(_PASSES):
         whole = (round(dy), round(dx))
         rest = (dy - whole[0], dx - whole[1])
-        cross = _Cross.of([_overlap(a, b, whole) for a, b in pairs], band, rest)
+        spectra = _Spectra.of([_overlap(a, b, whole) for a, b in pairs], rest)
+        cross = spectra.within(band)
         if cross is None:
             return NO_PEAK
-        if number == 0:
+        if number == 0 and search:
             first_y, first_x, next_highest = cross.highest(near)
             rest, rival = (first_y, first_x), rival if factor > 1 else next_highest
         peak = cross.refined(*rest)
-        peak = Peak(whole[0] + peak.dy, whole[1] + peak.dx, peak.sigma, peak.coherence, peak.significance, rival)
-        change = max(abs(peak.dy - dy), abs(peak.dx - dx))
-        dy, dx = peak.dy, peak.dx
-        if change < max(0.01, 0.3 * peak.sigma):
+        change = max(abs(whole[0] + peak.dy - dy), abs(whole[1] + peak.dx - dx))
+        dy, dx = whole[0] + peak.dy, whole[1] + peak.dx
+        if change < max(_SETTLED, 0.3 * peak.sigma):
             break
-    return peak
+    for other in bands[1:]:
+        cross = spectra.within(other)
+        if cross is not None:
+            second = cross.refined(peak.dy, peak.dx)
+            peak = second if second.sigma < peak.sigma else peak
+    return replace(peak, dy=whole[0] + peak.dy, dx=whole[1] + peak.dx, rival=rival)
+
+
+@dataclass(frozen=True, slots=True)
+class _Spectra:
+    """Cross-spectrum and power spectra of windowed images, summed over pairs."""
+
+    cross: NDArray[np.complex64]
+    powers: tuple[NDArray[np.float32], NDArray[np.float32]]
+    shape: tuple[int, int]
+    inflation: float
+
+    @staticmethod
+    def of(pairs: list[Pair], rest: tuple[float, float] = (0.0, 0.0)) -> _Spectra:
+        """Spectra of images within windows that lie `rest` apart."""
+        rows, columns = pairs[0][0].shape
+        window = _taper(rows, 0.0)[:, None] * _taper(columns, 0.0)[None]
+        moved = _taper(rows, rest[0])[:, None] * _taper(columns, rest[1])[None]
+        cross = np.zeros((rows, columns // 2 + 1), dtype=np.complex64)
+        power_a, power_b = (np.zeros(cross.shape, dtype=np.float32) for _ in range(2))
+        for a, b in pairs:
+            fa, fb = _windowed(a, window), _windowed(b, moved)
+            cross += fb * np.conj(fa)
+            power_a += fa.real**2 + fa.imag**2
+            power_b += fb.real**2 + fb.imag**2
+        inflation = math.sqrt(window.size * float(np.sum(window**4))) / float(np.sum(window**2))
+        return _Spectra(cross, (power_a, power_b), (rows, columns), inflation)
+
+    def within(self, band: Band) -> _Cross | None:
+        """Weighted cross-spectrum; None where one side has nothing in the pass band."""
+        weights = band.weights(self.shape)
+        a, b = (2.0 * float(np.sum(power * weights)) for power in self.powers)
+        if min(a, b) <= 0:
+            return None
+        return _Cross(self.cross * weights, self.shape, band, weights, math.sqrt(a * b), self.inflation)
 
 
 @dataclass(frozen=True, slots=True)
 class _Cross:
-    """Weighted cross-spectrum, summed over pairs, with what is needed to judge its maximum."""
+    """Weighted cross-spectrum, with what is needed to judge its maximum."""
 
     values: NDArray[np.complex64]
     shape: tuple[int, int]
@@ -102,25 +143,6 @@ class _Cross:
     weights: NDArray[np.float32]
     power: float
     inflation: float
-
-    @staticmethod
-    def of(pairs: list[Pair], band: Band, rest: tuple[float, float] = (0.0, 0.0)) -> _Cross | None:
-        """Cross-spectrum of windowed images; None where one side has nothing in the pass band."""
-        rows, columns = pairs[0][0].shape
-        window = _taper(rows, 0.0)[:, None] * _taper(columns, 0.0)[None]
-        moved = _taper(rows, rest[0])[:, None] * _taper(columns, rest[1])[None]
-        weights = band.weights((rows, columns))
-        cross = np.zeros((rows, columns // 2 + 1), dtype=np.complex64)
-        powers = np.zeros(2)
-        for a, b in pairs:
-            fa, fb = _windowed(a, window), _windowed(b, moved)
-            cross += fb * np.conj(fa)
-            powers += [2.0 * float(np.sum((f.real**2 + f.imag**2) * weights)) for f in (fa, fb)]
-        if powers.min() <= 0:
-            return None
-        cross *= weights
-        inflation = math.sqrt(window.size * float(np.sum(window**4))) / float(np.sum(window**2))
-        return _Cross(cross, (rows, columns), band, weights, math.sqrt(powers[0] * powers[1]), inflation)
 
     def highest(self, reach: float) -> tuple[float, float, float]:
         """Whole-pixel maximum within reach, and the next maximum relative to it."""

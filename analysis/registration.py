@@ -20,6 +20,7 @@ from analysis.resampling import cubic_taps, resample_columns, resample_rows
 __all__ = ["Band", "Shift", "Similarity", "find_shift", "find_similarity", "find_stack_shift"]
 
 _SMALLEST = 16
+_LARGE = 256
 _LEAST_SIGNIFICANCE = 6.0
 _LARGEST_RIVAL = 0.9
 
@@ -81,7 +82,7 @@ def find_shift(
         axis) for a shift that goes into `analysis.tomography.FilteredBackProjection` with a `voxel_size`
     max_shift : pixels; None takes a quarter of the smaller side. A larger shift is not looked for
     max_sigma : pixels; a shift less certain than that is not trusted
-    band : pass band of the correlation
+    band : pass band of the correlation; None takes the one with the most certain result
 
     Raises
     ------
@@ -132,10 +133,17 @@ def find_stack_shift(
         raise ValueError(f"magnification {magnification} is not above 0")
     if magnification != 1.0:
         pairs = [_scaled_pair(a, b, magnification, centre) for a, b in pairs]
-    width = Band() if band is None else band
+    bands = _bands(pairs[0][0], band)
     reach = 0.25 * min(pairs[0][0].shape) if max_shift is None else max_shift
-    peak = locate(pairs, width, reach)
+    peak = locate(pairs, bands, reach)
     return _judge(peak, magnification, reach, max_sigma)
+
+
+def _bands(image: Image, band: Band | None) -> tuple[Band, ...]:
+    """The band given, or those to choose from: fine structure for small images, coarser for larger ones."""
+    if band is not None:
+        return (band,)
+    return (Band(), Band(3.0, 24.0)) if min(image.shape) >= _LARGE else (Band(),)
 
 
 def _judge(peak: Peak, magnification: float, reach: float, max_sigma: float) -> Shift:
@@ -212,11 +220,11 @@ def _block_magnification(
     rows, columns = a.shape
     blocks = 4 if min(rows, columns) >= 256 else 2
     heights, widths = rows // blocks, columns // blocks
-    width = Band() if band is None else band
+    bands = _bands(a[:heights, :widths], band)
     place, found, weight = [], [], []
     for i, j in itertools.product(range(2 * blocks - 1), repeat=2):
         part = np.s_[i * heights // 2 : i * heights // 2 + heights, j * widths // 2 : j * widths // 2 + widths]
-        peak = locate([(a[part], b[part])], width, 0.15 * min(heights, widths))
+        peak = locate([(a[part], b[part])], bands, 0.15 * min(heights, widths))
         if peak.significance >= _LEAST_SIGNIFICANCE and peak.sigma < 0.5:
             place.append((i * heights / 2, j * widths / 2))
             found.append((peak.dy, peak.dx))

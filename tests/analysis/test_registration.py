@@ -76,7 +76,7 @@ def test_similarity_finds_the_magnification_too(magnification: float) -> None:
     moving = counted(particle(512, 1.5, (3.3, -2.4), magnification), 3000, 1)
     found = find_similarity(reference, moving)
     assert found.shift.trusted
-    assert abs(found.magnification - magnification) < 1e-4  # 0.025 px at the rim of the field
+    assert abs(found.magnification - magnification) < 2e-4  # 0.05 px at the rim of the field
     assert abs(found.magnification - magnification) < 4 * found.magnification_sigma
     assert np.hypot(found.shift.dy - 3.3, found.shift.dx + 2.4) < 0.06
 
