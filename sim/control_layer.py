@@ -15,7 +15,7 @@ import numpy as np
 import ophyd
 from ophyd._dispatch import EventDispatcher, _CallbackThread, wrap_callback
 
-from sim.records import Bank, Kind, PutRefusedError, Record
+from sim.records import Bank, Kind, Record
 
 logger = logging.getLogger(__name__)
 
@@ -247,6 +247,3 @@ def install(bank: Bank) -> InProcess:
     layer = InProcess(bank)
     ophyd.cl = layer.control_layer()
     return layer
-
-
-__all__ = ["InProcess", "LocalPV", "PutRefusedError", "install"]
