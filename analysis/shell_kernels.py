@@ -14,10 +14,10 @@ Floats = NDArray[np.floating]
 Integers = NDArray[np.integer]
 Mask = NDArray[np.bool_]
 
-# Columns of the sums: voxels, weight·value, weight·value², weight·depth, weight, weight²·variance
-COUNT, VALUE, SQUARE, DEPTH, WEIGHT, VARIANCE = 0, 1, 2, 3, 4, 5
-COLUMNS = 6
-
+# Sums have four columns (a row is one vector register): voxels, weight·value, weight·value², weight·depth.
+COUNT, VALUE, SQUARE, DEPTH = 0, 1, 2, 3
+# And, with sigmas or labels, two more of their own: weight, weight²·variance.
+WEIGHT, VARIANCE = 0, 1
 
 # Not "nnan" and "ninf": values that are not finite must be seen.
 _FAST = {"nsz", "arcp", "contract", "reassoc"}
@@ -31,11 +31,9 @@ def shell_of(d: Any, table: ShellTable) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=_FAST, error_model="numpy")
-def plain_sums(
-    depth: Floats, values: Floats, start: int, stop: int, table: ShellTable, offset: Any, sums: Floats
-) -> None:
-    """Add up voxels start..stop of equal weight: the fast case, no labels and no sigma."""
-    for i in range(start, stop):
+def plain_sums(depth: Floats, values: Floats, table: ShellTable, offset: Any, sums: Floats) -> None:
+    """Add up voxels of equal weight: the fast case, no labels and no sigma."""
+    for i in range(depth.size):
         d = depth[i]
         if d > 0 and table.low <= d <= table.high:
             k = shell_of(d, table)
@@ -53,20 +51,19 @@ def weighted_sums(
     values: Floats,
     sigma: Floats,
     labels: Integers,
-    start: int,
-    stop: int,
     table: ShellTable,
     offset: Any,
     by_variance: bool,
     sums: Floats,
+    weights: Floats,
 ) -> None:
-    """Add up voxels start..stop; `sums` [bins, COLUMNS] with bin = (label - 1) * shells + shell.
+    """Add up voxels; `sums` and `weights` with bin = (label - 1) * shells + shell.
 
     `sigma` and `labels` may be of size 0: then the variance is 0 and all voxels are of label 1.
     """
     shells = table.upper.size
     has_sigma, has_labels = sigma.size > 0, labels.size > 0
-    for i in range(start, stop):
+    for i in range(depth.size):
         d = depth[i]
         if not (d > 0 and table.low <= d <= table.high):
             continue
@@ -89,8 +86,8 @@ def weighted_sums(
         sums[k, VALUE] += weight * x
         sums[k, SQUARE] += weight * x * x
         sums[k, DEPTH] += weight * d
-        sums[k, WEIGHT] += weight
-        sums[k, VARIANCE] += weight * weight * variance
+        weights[k, WEIGHT] += weight
+        weights[k, VARIANCE] += weight * weight * variance
 
 
 @numba.njit(cache=True, nogil=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -139,10 +139,10 @@ def shell_profile(
         When shapes or edges do not fit.
     """
     one = np.zeros(0, np.uint32)
-    sums, offset, borders = _sums(values, sigma, depth, edges, one, 1, weights, threads)
-    factor = _factors(correlation, depth, borders)
-    common = _systematic(systematic, values, sigma, depth, borders, weights, threads)
-    return _profile(sums[0], offset, borders, sigma is not None, factor, common)
+    found = _sums(values, sigma, depth, edges, one, 1, weights, threads)
+    factor = _factors(correlation, depth, found.borders)
+    common = _systematic(systematic, values, sigma, depth, found.borders, weights, threads)
+    return _profile(found, 0, sigma is not None, factor, common)
 
 
 def particle_profiles(
@@ -163,10 +163,10 @@ def particle_profiles(
     count = int(which.max(initial=0))
     if count < 1:
         raise MorphologyError("labels hold no particle")
-    sums, offset, borders = _sums(values, sigma, depth, edges, which, count, weights, threads)
-    factor = _factors(correlation, depth, borders)
-    none = np.zeros(borders.size - 1)
-    return tuple(_profile(own, offset, borders, sigma is not None, factor, none) for own in sums)
+    found = _sums(values, sigma, depth, edges, which, count, weights, threads)
+    factor = _factors(correlation, depth, found.borders)
+    none = np.zeros(found.borders.size - 1)
+    return tuple(_profile(found, k, sigma is not None, factor, none) for k in range(count))
 
 
 def _factors(correlation: NoiseCorrelation | ArrayLike, depth: ArrayLike, borders: Array) -> Array:
@@ -184,6 +184,15 @@ def _factors(correlation: NoiseCorrelation | ArrayLike, depth: ArrayLike, border
     return factor
 
 
+class _Sums(NamedTuple):
+    """Sums [particles, shells, columns] of ``shell_kernels``, what was subtracted from the values, borders."""
+
+    sums: Array
+    weights: Array
+    offset: float
+    borders: Array
+
+
 def _sums(
     values: ArrayLike,
     sigma: ArrayLike | None,
@@ -193,8 +202,7 @@ def _sums(
     particles: int,
     weights: str,
     threads: int | None,
-) -> tuple[Array, float, Array]:
-    """Sums [particles, shells, columns], what was subtracted from the values, borders."""
+) -> _Sums:
     borders = checked_edges(edges)
     v, d = (np.asarray(x, dtype=_precision(x)) for x in (values, depth))
     if v.shape != d.shape:
@@ -213,47 +221,56 @@ def _sums(
     # More parts than workers, as the first and last slices hold little of a particle.
     count = 8 * workers if workers > 1 else 1
     bounds = np.linspace(0, v.size, count + 1).astype(int)
-    parts = np.zeros((count, particles * (borders.size - 1), kernels.COLUMNS))
+    shells = borders.size - 1
+    parts = np.zeros((count, particles * shells, 4))
+    extra = np.zeros((count, particles * shells, 2))
+    plain = noise.size == 0 and labels.size == 0
 
     def run(i: int) -> None:
-        at = (int(bounds[i]), int(bounds[i + 1]), table, v.dtype.type(offset))
-        if noise.size == 0 and labels.size == 0:
-            kernels.plain_sums(d, v, *at, parts[i])
+        part = slice(int(bounds[i]), int(bounds[i + 1]))
+        how = (table, v.dtype.type(offset))
+        if plain:
+            kernels.plain_sums(d[part], v[part], *how, parts[i])
         else:
-            kernels.weighted_sums(d, v, noise, labels, *at, weights == "inverse variance", parts[i])
+            own = (d[part], v[part], noise[part], labels[part])
+            kernels.weighted_sums(*own, *how, weights == "inverse variance", parts[i], extra[i])
 
     run_tasks(run, range(count), workers)
-    sums = parts.sum(axis=0)
-    if noise.size == 0:
-        sums[:, kernels.WEIGHT] = sums[:, kernels.COUNT]
-        if sigma is not None:
-            sums[:, kernels.VARIANCE] = sums[:, kernels.COUNT] * float(np.asarray(sigma)) ** 2
-    return sums.reshape(particles, borders.size - 1, kernels.COLUMNS), float(v.dtype.type(offset)), borders
+    sums, more = parts.sum(axis=0), extra.sum(axis=0)
+    if plain:
+        more[:, kernels.WEIGHT] = sums[:, kernels.COUNT]
+    if noise.size == 0 and sigma is not None:
+        more[:, kernels.VARIANCE] = sums[:, kernels.COUNT] * float(np.asarray(sigma)) ** 2
+    return _Sums(
+        sums.reshape(particles, shells, 4),
+        more.reshape(particles, shells, 2),
+        float(v.dtype.type(offset)),
+        borders,
+    )
 
 
 def _precision(values: ArrayLike) -> type[np.floating]:
     return np.float32 if np.asarray(values).dtype == np.float32 else np.float64
 
 
-def _profile(
-    sums: Array, offset: float, borders: Array, has_sigma: bool, factor: Array, systematic: Array
-) -> ShellProfile:
+def _profile(found: _Sums, particle: int, has_sigma: bool, factor: Array, systematic: Array) -> ShellProfile:
+    sums, weights = found.sums[particle], found.weights[particle]
     count = sums[:, kernels.COUNT]
-    weight = np.where(count > 0, sums[:, kernels.WEIGHT], np.nan)
+    weight = np.where(count > 0, weights[:, kernels.WEIGHT], np.nan)
     mean = sums[:, kernels.VALUE] / weight
     n = np.where(count > 1, count, np.nan)
     variance = np.maximum(sums[:, kernels.SQUARE] / weight - mean**2, 0) * n / (n - 1)
     if has_sigma:
-        noise = sums[:, kernels.VARIANCE] / weight**2
+        noise = weights[:, kernels.VARIANCE] / weight**2
         expected = np.sqrt(noise * count)
     else:
         noise = variance / n
         expected = np.full(count.shape, np.nan)
     covariance = factor * np.sqrt(np.outer(noise, noise))
     return ShellProfile(
-        edges=borders,
+        edges=found.borders,
         depth=sums[:, kernels.DEPTH] / weight,
-        mean=mean + offset,
+        mean=mean + found.offset,
         sigma=np.sqrt(np.diag(covariance)),
         std=np.sqrt(variance),
         expected=expected,
@@ -276,6 +293,6 @@ def _systematic(
     if systematic is None:
         return np.zeros(borders.size - 1)
     s = np.where(np.isfinite(np.asarray(values)), np.asarray(systematic), np.nan)
-    sums, offset, _ = _sums(s, sigma, depth, borders, np.zeros(0, np.uint32), 1, weights, threads)
-    weight = np.where(sums[0, :, kernels.COUNT] > 0, sums[0, :, kernels.WEIGHT], np.nan)
-    return np.asarray(sums[0, :, kernels.VALUE] / weight + offset)
+    found = _sums(s, sigma, depth, borders, np.zeros(0, np.uint32), 1, weights, threads)
+    none = np.zeros(borders.size - 1)
+    return _profile(found, 0, sigma is not None, np.eye(none.size), none).mean
