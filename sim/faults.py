@@ -16,13 +16,14 @@ foil                  missing (a hole instead of the foil), stuck
 ic                    dead (offsets only)
 cell                  silent (posts nothing), over_voltage (trips), open (no current)
 pv                    a text: every process variable whose name contains it is offline
+alarm                 a text: every reading whose name contains it is in MAJOR alarm
 ====================  ==========================================================================
 """
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
-from sim.records import Bank, PutRefusedError, Record
+from sim.records import Bank, PutRefusedError, Record, Severity
 
 
 class Faulty(Protocol):
@@ -53,6 +54,7 @@ class Faults:
 
     def __init__(self, bank: Bank, prefix: str, devices: Mapping[str, tuple[Faulty, tuple[str, ...]]]) -> None:
         self._bank, self._devices, self._prefix = bank, devices, prefix
+        self._alarmed: set[str] = set()
         self.record = bank.add(prefix + "Fault", "", on_put=self._put)
         self.active = bank.add(prefix + "FaultsActive", "none", read_only=True)
 
@@ -62,13 +64,15 @@ class Faults:
             await self._heal_all()
         elif device == "pv":
             await self._take_offline(fault)
+        elif device == "alarm":
+            await self._alarm(fault)
         else:
             await self._set(record.name, device, fault)
         await self.active.post(self._summary())
 
     async def _set(self, name: str, device: str, fault: str) -> None:
         if device not in self._devices:
-            raise PutRefusedError(f"{name}: no device {device!r}; there are {', '.join(self._devices)}, pv")
+            raise PutRefusedError(f"{name}: no device {device!r}; there are {', '.join(self._devices)}, pv, alarm")
         model, known = self._devices[device]
         if fault and fault not in known:
             raise PutRefusedError(f"{name}: {device} has no fault {fault!r}; it has {', '.join(known)}")
@@ -84,6 +88,7 @@ class Faults:
         for model, _ in self._devices.values():
             await self._change(model, None)
         await self._take_offline("")
+        await self._alarm("")
 
     async def _take_offline(self, text: str) -> None:
         """Show the records whose names contain a text as disconnected, all others as connected."""
@@ -92,6 +97,17 @@ class Faults:
             if record.online is not online:
                 record.online = online
                 await record.set_metadata()
+
+    async def _alarm(self, text: str) -> None:
+        """Put the read-only records whose names contain a text in MAJOR alarm, and let those before go."""
+        for name, record in self._bank.items():
+            wanted = bool(text) and text in name and record.read_only and not name.startswith(self._prefix)
+            if wanted:
+                self._alarmed.add(name)
+                await record.post(record.value, Severity.MAJOR)
+            elif name in self._alarmed:
+                self._alarmed.discard(name)
+                await record.post(record.value, Severity.NO_ALARM)
 
     def _summary(self) -> str:
         on = [f"{name}={model.fault}" for name, (model, _) in self._devices.items() if model.fault]

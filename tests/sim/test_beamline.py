@@ -91,3 +91,11 @@ def test_two_beamlines_share_a_bank(run):
     one.bank.update(two.bank)
     run(one.bank["B:sample:x"].put(1.0))
     assert (one.bank["A:sample:x.RBV"].value, one.bank["B:sample:x.RBV"].value) == (0.0, 1.0)
+
+
+def test_a_reading_can_be_put_in_alarm(beamline, run):
+    record = beamline.bank["SIM:ring:Current"]
+    run(beamline.bank["SIM:sim:Fault"].put("alarm=ring:"))
+    assert record.severity == 2
+    run(beamline.bank["SIM:sim:Fault"].put(""))
+    assert record.severity == 0
