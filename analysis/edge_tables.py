@@ -92,12 +92,12 @@ def half_height_maps(
     if normalisation is None:
         if search is None:
             raise ValueError("spectra that are normalised already need search=(low, high) in eV")
+        lines = None
         low, high = search
-        rows, jump, fixed, used = np.eye(energies.size), np.zeros(energies.size), (0.5, 1.0), None
+        jump, fixed, used = np.zeros(energies.size), (0.5, 1.0), None
     else:
         low, high = search or (normalisation.pre[1], normalisation.post[0])
         lines = line_operator(energies, normalisation)
-        rows = np.eye(energies.size) - lines.pre - 0.5 * lines.jump
         jump, fixed, used = lines.jump, (0.0, 0.0), lines.normalisation
     a = int(np.searchsorted(energies, low, side="left"))
     b = int(np.searchsorted(energies, high, side="right"))
@@ -107,7 +107,10 @@ def half_height_maps(
         raise ValueError(
             f"no measured energies around {low:g}..{high:g} eV: energies are {energies[0]:g}..{energies[-1]:g} eV"
         )
-    return HalfHeight(energies[start:stop], 0, stop - start - 1, rows[start:stop], jump, fixed, used)
+    rows = np.eye(stop - start, energies.size, k=start)
+    if lines is not None:
+        rows -= lines.pre[start:stop] + 0.5 * lines.jump
+    return HalfHeight(energies[start:stop], 0, stop - start - 1, rows, jump, fixed, used)
 
 
 def knot_slopes(knots: FloatArray) -> FloatArray:
@@ -119,15 +122,16 @@ def knot_slopes(knots: FloatArray) -> FloatArray:
     m = knots.size
     slopes = np.zeros((m, m))
     step = np.diff(knots)
-    for i in range(m):
-        reach = 1
-        if 2 <= i < m - 2:
-            around = step[i - 2 : i + 2]
-            reach = 2 if around.max() <= EVEN * around.min() else 1
-        low, high = max(i - reach, 0), min(i + reach, m - 1)
-        x = knots[low : high + 1] - knots[i]
-        powers = np.vander(x / step.mean(), increasing=True)
-        slopes[i, low : high + 1] = np.linalg.inv(powers)[1] / step.mean()
+    scale = step.mean()
+    reach = np.ones(m, np.intp)
+    around = np.stack([step[k : m - 4 + k] for k in range(4)]) if m > 4 else np.ones((4, 0))
+    reach[2 : m - 2] += around.max(axis=0) <= EVEN * around.min(axis=0)
+    low, high = np.maximum(np.arange(m) - reach, 0), np.minimum(np.arange(m) + reach, m - 1)
+    for size in np.unique(high - low + 1):
+        at = np.flatnonzero(high - low + 1 == size)
+        members = low[at, None] + np.arange(size)
+        x = (knots[members] - knots[at, None]) / scale
+        slopes[at[:, None], members] = np.linalg.inv(x[..., None] ** np.arange(size))[:, 1] / scale
     return slopes
 
 
