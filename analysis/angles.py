@@ -24,9 +24,10 @@ def checked_angles(angles: ArrayLike) -> NDArray[np.float64]:
 def angle_weights(angles: ArrayLike, *, largest_gap: float = 4.0) -> NDArray[np.float64]:
     """Weight (radian) of each projection in the integral over half a turn.
 
-    Each angle gets half the distance to its neighbours modulo 180 degrees; equal angles share theirs. Missing frames, golden-angle
-    order and full turns so come out right, and the weights of a complete set add up to pi. A gap of more than `largest_gap`
-    times the median is a missing wedge: it belongs to nobody, and the weights add up to less.
+    Each angle gets half the distance to its neighbours modulo 180 degrees; equal angles share theirs. Missing
+    frames, golden-angle order and full turns so come out right, and the weights of a complete set add up to pi. A
+    gap of more than `largest_gap` times the median is a missing wedge: it belongs to nobody, and the weights add up
+    to less.
 
     Parameters
     ----------

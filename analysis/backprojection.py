@@ -1,12 +1,13 @@
 """Back-projection and its adjoint on slice-contiguous arrays: sixty-four slices share one set of indices and weights.
 
-Index and weight of a detector sample depend on pixel and angle only. With the slice number running fastest in memory, the
-inner step of both operators is a handful of vector loads and fused multiply-adds, with no gather. The vector step is
-emitted as LLVM vector operations, which the compiler lowers to whatever the processor has.
+Index and weight of a detector sample depend on pixel and angle only. With the slice number running fastest in
+memory, the inner step of both operators is a handful of vector loads and fused multiply-adds, with no gather. The
+vector step is emitted as LLVM vector operations, which the compiler lowers to whatever the processor has.
 
 Arrays are flat float32: a *sinogram slab* is (angle, sample, lane), an *image slab* (y, x, lane), with `LANES` lanes.
-A voxel at (x, y) detector pixels from the rotation axis is seen at sample ``centres[angle] + x cos(angle) + y sin(angle)``.
-Only voxels inside the inscribed circle of the grid are touched; the caller supplies samples for all of it.
+A voxel at (x, y) detector pixels from the rotation axis is seen at sample ``centres[angle] + x cos(angle) + y
+sin(angle)``. Only voxels inside the inscribed circle of the grid are touched; the caller supplies samples for all
+of it.
 """
 
 from __future__ import annotations
@@ -250,7 +251,7 @@ def interleave(rows: Any, first: Any, scale: Any, sinogram: Any) -> None:
 
 @njit(nogil=True, cache=True, error_model="numpy")
 def deinterleave(slab: Any, scale: Any, outside: Any, slices: Any) -> None:
-    """Write an image slab (y, x, lane) into slices (lane, y, x), times `scale`; `outside` beyond the inscribed circle."""
+    """Write an image slab (y, x, lane), times `scale`, into slices (lane, y, x); `outside` beyond the circle."""
     count, size = slices.shape[0], slices.shape[1]
     half = np.float32((size - 1) * 0.5)
     for y_index in range(size):

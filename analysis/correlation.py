@@ -1,4 +1,4 @@
-"""Where the band-passed cross-correlation of two images, or of a stack of pairs, is highest: the engine of registration."""
+"""Where the band-passed cross-correlation of two images, or of a stack of pairs of them, is highest."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ class Peak:
     ----------
     dy, dx, sigma : pixels; `sigma` from the part of the cross-spectrum that is out of phase
     coherence : correlation in the pass band at the maximum, at most 1
-    significance : its height in standard deviations of what random phases would give, with the frequencies weighted by their
-        strength or alike, whichever tells more
+    significance : its height in standard deviations of what random phases would give, with the frequencies
+        weighted by their strength or alike, whichever tells more
     rival : height of the next maximum over that of the first
     """
 
@@ -61,8 +61,8 @@ def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
 
     The last step is done in each of the `bands`, and the most certain result is taken.
 
-    Coarse to fine. At full resolution only the overlap is correlated, and the window of the moving images goes with the shift
-    found so far: a window that stays behind holds the peak back.
+    Coarse to fine. At full resolution only the overlap is correlated, and the window of the moving images goes with
+    the shift found so far: a window that stays behind holds the peak back.
     """
     factor = max(1, min(pairs[0][0].shape) // _COARSE)
     dy, dx, near, rival, search = 0.0, 0.0, reach, 0.0, True

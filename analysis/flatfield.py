@@ -20,7 +20,8 @@ class OpticalDensity:
     Attributes
     ----------
     values : float32 (frame, row, column); NaN where `invalid`
-    sigma : float32 (frame, row, column), standard deviation from counting statistics and dark noise; NaN where `invalid`
+    sigma : float32 (frame, row, column), standard deviation from counting statistics and dark noise; NaN where
+        `invalid`
     invalid : bool (frame, row, column); the flat or the frame is not above the dark
     """
 
@@ -74,7 +75,8 @@ def optical_density(
     frames : (frame, row, column) or one (row, column), counts
     flat, dark : stacks (frame, row, column), which are averaged, or one mean (row, column)
     electrons_per_count : detected quanta per count; sets the counting noise
-    exposure_ratio : incident dose of a frame over that of a flat (exposure time times flux), one number or one per frame
+    exposure_ratio : incident dose of a frame over that of a flat (exposure time times flux), one number or one per
+        frame
     threads : None uses all processors of this process
 
     Returns

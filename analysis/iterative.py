@@ -106,8 +106,9 @@ def sirt(
 ) -> Volume:
     """Simultaneous iterative reconstruction, bounded from below and accelerated by momentum.
 
-    Each step spreads what the projections still lack back along their rays, divided by the length of the rays and the weight
-    of the voxels. Stopped early it is smooth; the bound at zero brings back much of what few angles leave open.
+    Each step spreads what the projections still lack back along their rays, divided by the length of the rays and
+    the weight of the voxels. Stopped early it is smooth; the bound at zero brings back much of what few angles
+    leave open.
 
     Parameters
     ----------

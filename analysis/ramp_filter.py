@@ -7,20 +7,21 @@ import scipy.fft
 from numpy.typing import NDArray
 
 _INTERPOLATION_LOSS = 0.05
-"""Power of sinc by which the response is lifted (2 % at the highest frequency) against the blur of linear interpolation:
-edges come out as sharp as with exact strip weights, noise grows by 1 %."""
+"""Power of sinc by which the response is lifted (2 % at the highest frequency) against the blur of linear
+interpolation: edges come out as sharp as with exact strip weights, noise grows by 1 %."""
 
 
 def ramp_response(length: int, *, step: float = 1.0) -> NDArray[np.float64]:
     """Response of the band-limited ramp at the ``length // 2 + 1`` frequencies of a real transform.
 
-    It is the transform of the sampled kernel, not the sampled ramp: a sampled ramp is zero at zero frequency and loses the
-    mean of the object.
+    It is the transform of the sampled kernel, not the sampled ramp: a sampled ramp is zero at zero frequency and
+    loses the mean of the object.
 
     Parameters
     ----------
     length : even number of samples, at least twice the largest distance over which the filter acts
-    step : voxel size over pixel size; above 1 the response is that of a detector whose pixels are as wide as the voxels
+    step : voxel size over pixel size; above 1 the response is that of a detector whose pixels are as wide as the
+        voxels
 
     Source: G. N. Ramachandran and A. V. Lakshminarayanan, PNAS 68, 2236 (1971), doi:10.1073/pnas.68.9.2236.
     """

@@ -1,8 +1,9 @@
 """Displacement of one projection against another across an absorption edge, where the contrast changes.
 
-A band-pass cross-correlation: coarse at reduced resolution, then at full resolution on the overlap alone, its maximum found
-exactly in Fourier space. The high-pass takes away what the edge changes (the mean and the slow parts of the contrast), the low-pass
-the noise. The curvature of the peak and the part of the cross-spectrum that is out of phase give the uncertainty.
+A band-pass cross-correlation: coarse at reduced resolution, then at full resolution on the overlap alone, its
+maximum found exactly in Fourier space. The high-pass takes away what the edge changes (the mean and the slow parts
+of the contrast), the low-pass the noise. The curvature of the peak and the part of the cross-spectrum that is out
+of phase give the uncertainty.
 """
 
 from __future__ import annotations
@@ -10,9 +11,10 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.correlation import Band, Image, Pair, Peak, locate
 from analysis.resampling import cubic_taps, resample_columns, resample_rows
@@ -78,8 +80,8 @@ def find_shift(
     ----------
     reference, moving : (row, column), optical density
     magnification : size of the object in `moving` over that in `reference`, where it is known from the optics
-    centre : (row, column) about which the magnification acts; None takes the middle of the image. Give (middle row, rotation
-        axis) for a shift that goes into `analysis.tomography.FilteredBackProjection` with a `voxel_size`
+    centre : (row, column) about which the magnification acts; None takes the middle of the image. Give (middle row,
+        rotation axis) for a shift that goes into `analysis.tomography.FilteredBackProjection` with a `voxel_size`
     max_shift : pixels; None takes a quarter of the smaller side. A larger shift is not looked for
     max_sigma : pixels; a shift less certain than that is not trusted
     band : pass band of the correlation; None takes the one with the most certain result
@@ -271,7 +273,7 @@ def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[
     a, b = np.asarray(reference), np.asarray(moving)
     if a.shape != b.shape or a.ndim != 3 or len(a) == 0:
         raise ValueError(
-            f"reference has shape {a.shape[-2:] if len(a) == 1 else a.shape}, moving {b.shape[-2:] if len(b) == 1 else b.shape}"
+            f"reference has shape {_image_shape(a)}, moving {_image_shape(b)}; they must be the same, in two dimensions"
         )
     if min(a.shape[1:]) < _SMALLEST:
         raise ValueError(f"images of {a.shape[1:]} pixels are smaller than {_SMALLEST}")
@@ -286,6 +288,11 @@ def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[
             if not math.isfinite(float(image.sum(dtype=np.float64))):
                 raise ValueError(f"{name} image {k} has values that are not finite")
     return pairs
+
+
+def _image_shape(stack: NDArray[Any]) -> tuple[int, ...]:
+    """Shape of the images, as the caller gave them: without the number of a single one."""
+    return stack.shape[1:] if len(stack) == 1 else stack.shape
 
 
 def _middle(shape: tuple[int, ...]) -> tuple[float, float]:

@@ -1,9 +1,9 @@
 """Column of the rotation axis from the projections themselves, with its uncertainty, or a refusal with its reason.
 
-Two independent ways. *Moments*: while the object stays inside the field its centre of mass follows a sinusoid about the axis;
-every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the axis,
-whether the object is inside the field or not; the motion of the object over what is missing to half a turn is measured from
-neighbouring projections and taken off.
+Two independent ways. *Moments*: while the object stays inside the field its centre of mass follows a sinusoid about
+the axis; every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the
+axis, whether the object is inside the field or not; the motion of the object over what is missing to half a turn is
+measured from neighbouring projections and taken off.
 """
 
 from __future__ import annotations
@@ -66,7 +66,8 @@ def find_axis(
     Raises
     ------
     RotationAxisError
-        when it cannot be known, with the reason of each way that was tried, or when the two ways contradict each other
+        when it cannot be known, with the reason of each way that was tried, or when the two ways contradict each
+        other
     ValueError
         for shapes that do not fit or values that are not finite
     """
@@ -139,7 +140,8 @@ def _from_moments(profiles: NDArray[np.float64], degrees: NDArray[np.float64]) -
 def _without_background(profiles: NDArray[np.float64], margin: int) -> tuple[NDArray[np.float64], float]:
     """Profiles less the straight line through their two margins, and the noise of a profile's columns.
 
-    The line is what drifting flats leave. That it is small and the margins are flat is taken as the sign of an object inside the field.
+    The line is what drifting flats leave. That it is small and the margins are flat is taken as the sign of an
+    object inside the field.
     """
     columns = profiles.shape[1]
     left, right = profiles[:, :margin], profiles[:, -margin:]
@@ -152,7 +154,8 @@ def _without_background(profiles: NDArray[np.float64], margin: int) -> tuple[NDA
     highest = float(np.max(np.abs(level[:, [0, -1]])))
     if highest > 0.05 * height + 5.0 * noise:
         raise RotationAxisError(
-            f"the object is not inside the field: at the margins the signal is {highest / max(height, 1e-300):.1%} of the largest"
+            "the object is not inside the field: at the margins the signal is "
+            f"{highest / max(height, 1e-300):.1%} of the largest"
         )
     return clean, noise
 

@@ -1,7 +1,7 @@
 """Removal of rings and zingers that touches only what is significant and says what it did; never applied by default.
 
-A detector column that answers wrongly by a constant factor adds a constant to the optical density at every angle: a stripe in
-the sinogram, a ring in the slice. A zinger is a single pixel hit in a single frame.
+A detector column that answers wrongly by a constant factor adds a constant to the optical density at every angle: a
+stripe in the sinogram, a ring in the slice. A zinger is a single pixel hit in a single frame.
 """
 
 from __future__ import annotations
@@ -55,10 +55,10 @@ class Zingers:
 def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.0) -> Stripes:
     """Take the constant offset of faulty detector spots off all projections.
 
-    In the mean over the angles each pixel is compared with the cubic through its neighbours, along eight directions. A faulty
-    spot sticks out along all of them with one sign; the outline of the object, even of one that turns about its own axis,
-    does not along its own direction. Only an offset that exceeds `threshold` times its standard deviation is taken off: all
-    other pixels stay exactly as measured, and so do the attenuations.
+    In the mean over the angles each pixel is compared with the cubic through its neighbours, along eight
+    directions. A faulty spot sticks out along all of them with one sign; the outline of the object, even of one
+    that turns about its own axis, does not along its own direction. Only an offset that exceeds `threshold` times
+    its standard deviation is taken off: all other pixels stay exactly as measured, and so do the attenuations.
 
     Parameters
     ----------
@@ -94,7 +94,7 @@ def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.
 
 
 def _standing_out(image: NDArray[np.float64], size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Difference of each pixel from cubics along eight directions: the least if all have one sign (else 0), and the median."""
+    """Difference from cubics along eight directions: the least if all have one sign (else 0), and the median."""
     reach = 2 * size
     rows, columns = image.shape
     padded = np.pad(image, reach, mode="reflect")
@@ -114,7 +114,7 @@ def _standing_out(image: NDArray[np.float64], size: int) -> tuple[NDArray[np.flo
 
 
 def _pixel_noise(stack: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Standard deviation of each pixel of one projection, from its difference from a smooth surface through its neighbours."""
+    """Standard deviation of each pixel of one projection, from its difference from a smooth surface around it."""
     middle = slice(1, -1)
     sides = stack[:, :-2, middle] + stack[:, 2:, middle] + stack[:, middle, :-2] + stack[:, middle, 2:]
     corners = stack[:, :-2, :-2] + stack[:, 2:, 2:] + stack[:, :-2, 2:] + stack[:, 2:, :-2]

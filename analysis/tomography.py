@@ -1,9 +1,9 @@
 """Filtered back-projection of parallel-beam projections as they arrive: batches, any order of angles, exact gain.
 
-The rotation axis is vertical: a detector row sees one slice. Angles are in degrees and grow counter-clockwise seen from
-above. A point at (x, y) from the axis, x along the detector columns and y along the beam at angle 0, is seen at column
-``axis + x cos(angle) + y sin(angle)``. Volumes have axes (z, y, x) with z = detector row; a slice drawn with its first
-row on top is the view from above.
+The rotation axis is vertical: a detector row sees one slice. Angles are in degrees and grow counter-clockwise seen
+from above. A point at (x, y) from the axis, x along the detector columns and y along the beam at angle 0, is seen
+at column ``axis + x cos(angle) + y sin(angle)``. Volumes have axes (z, y, x) with z = detector row; a slice drawn
+with its first row on top is the view from above.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class FilteredBackProjection:
     shape : (rows, columns) of a projection
     axis : column of the rotation axis; column 0 is the centre of the first one
     pixel_size : um per detector pixel, at the sample
-    voxel_size : um; None takes `pixel_size`. Where it differs, the object is scaled about the optical axis (middle row,
-        rotation axis), so that tomograms at different magnifications fall on one grid
+    voxel_size : um; None takes `pixel_size`. Where it differs, the object is scaled about the optical axis (middle
+        row, rotation axis), so that tomograms at different magnifications fall on one grid
     shifts : pixels (dy, dx), one pair or one per angle: how far a projection is displaced from where it should be, as
         `analysis.registration.find_shift` gives it. Along the row it is undone in the back-projection, without cost
         and without a second interpolation
@@ -228,8 +228,8 @@ class FilteredBackProjection:
     def volume(self, *, out: NDArray[np.float32] | None = None) -> Volume:
         """Volume of the projections added so far; more may be added afterwards.
 
-        With a part of the planned projections, all are scaled up to the weight of the plan: good for an even choice of
-        angles (golden-angle or interleaved order), a sketch otherwise.
+        With a part of the planned projections, all are scaled up to the weight of the plan: good for an even choice
+        of angles (golden-angle or interleaved order), a sketch otherwise.
 
         Parameters
         ----------

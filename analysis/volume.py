@@ -14,13 +14,14 @@ class Volume:
 
     Attributes
     ----------
-    values : float32 (z, y, x), 1/um when the pixel size was given in um; slices that the detector did not see at every
-        angle are NaN
+    values : float32 (z, y, x), 1/um when the pixel size was given in um; slices that the detector did not see at
+        every angle are NaN
     voxel_size : um
-    noise_gain : standard deviation of a voxel per unit standard deviation of a projection's pixels (white noise), 1/um
+    noise_gain : standard deviation of a voxel per unit standard deviation of a projection's pixels (white noise),
+        1/um
     angles_used : number of projections in the volume
-    field_radius : um; radius about the axis that every projection has seen. Voxels beyond it are right only if there is
-        nothing beyond it
+    field_radius : um; radius about the axis that every projection has seen. Voxels beyond it are right only if
+        there is nothing beyond it
     measured : bool (z,); the slice lies on the detector in every projection
     """
 

@@ -1,12 +1,12 @@
-"""The head phantom of ten ellipses, its exact projections averaged over each detector pixel, and its exact pixel averages."""
+"""The head phantom of ten ellipses, its exact projections and its exact pixel averages."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
 
-# attenuation, half axes, centre (in half widths), turn (degree): L. A. Shepp and B. F. Logan, IEEE Trans. Nucl. Sci. 21, 21
-# (1974), doi:10.1109/TNS.1974.6499235, with the higher contrast that is usual today
+# attenuation, half axes, centre (in half widths), turn (degree): L. A. Shepp and B. F. Logan, IEEE Trans. Nucl.
+# Sci. 21, 21 (1974), doi:10.1109/TNS.1974.6499235, with the higher contrast that is usual today
 ELLIPSES = (
     (1.00, 0.69, 0.92, 0.0, 0.0, 0.0),
     (-0.80, 0.6624, 0.874, 0.0, -0.0184, 0.0),

@@ -1,6 +1,7 @@
-"""Filtered back-projection against algotom, ASTRA and scikit-image: time per slice and error on the exact ellipse phantom.
+"""Filtered back-projection against algotom, ASTRA and scikit-image: time per slice, error on exact ellipses.
 
-Run ``python benchmarks/bench_reconstruction.py [--quick]``. Competitors that are not installed are left out, and named.
+Run ``python benchmarks/bench_reconstruction.py [--quick]``. Competitors that are not installed are left out, and
+named.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ Slice = Callable[[], NDArray[np.float32]]
 
 
 class Ours:
-    """All slices at once, as they come from the detector; energy after energy in the same memory, as while measuring."""
+    """All slices at once, as they come from the detector; energy after energy in the same memory."""
 
     def __init__(self, data: NDArray[np.float32], angles: NDArray[np.float64], threads: int) -> None:
         self.stack = np.ascontiguousarray(np.repeat(data[:, None], SLICES, axis=1))
@@ -43,7 +44,7 @@ class Ours:
 
 
 def with_algotom(data: NDArray[np.float32], angles: NDArray[np.float64]) -> Slice:
-    """One thread: with more, its back-projection adds to the same pixels at once and the result changes from run to run."""
+    """One thread: with more, its back-projection adds to the same pixels at once and results vary from run to run."""
     rec = importlib.import_module("algotom.rec.reconstruction")
     numba.set_num_threads(1)
     middle = 0.5 * (data.shape[1] - 1)
@@ -106,8 +107,9 @@ def compare(size: int, count: int, rounds: int, *, slow: bool) -> None:
         total, flat = errors(np.asarray(run(), dtype=np.float32), truth)
         error = ("-", "-") if name.startswith("scikit") else (total, flat)
         rows.append([name, 1e3 * per_slice[name], per_slice[name] / per_slice["ours, 1 thread"], *error])
+    gain = per_slice["ours, 1 thread"] / per_slice["ours, 2 threads"]
     show(
-        f"{size} x {size}, {count} angles, filter included; two threads: x {per_slice['ours, 1 thread'] / per_slice['ours, 2 threads']:.2f}",
+        f"{size} x {size}, {count} angles, filter included; two threads: x {gain:.2f}",
         ["", "ms per slice", "x ours", "rms error", "away from edges"],
         rows,
     )

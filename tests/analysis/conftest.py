@@ -69,8 +69,8 @@ def measured_data() -> Path:
 class Voxels:
     """Noisy spectra [E, N] of voxels with known edges: the standard set of 60 energies at Ni K.
 
-    `truth` is the half height of the noise-free normalised shape; `defined` that of the noise-free spectrum normalised
-    by the windows, on a fine grid: what a perfect measurement with these windows would give.
+    `truth` is the half height of the noise-free normalised shape; `defined` that of the noise-free spectrum
+    normalised by the windows, on a fine grid: what a perfect measurement with these windows would give.
     """
 
     energies: NDArray[np.float64]

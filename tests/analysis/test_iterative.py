@@ -1,4 +1,4 @@
-"""Few angles: the bounded iteration is nearer to the object than filtered back-projection, and never below its bound."""
+"""Few angles: the bounded iteration is nearer to the object than filtered back-projection, and never negative."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Displacement across an edge: the contrast changes, the position found does not; and an alarm where it cannot be known."""
+"""Displacement across an edge: the contrast changes, the position does not; an alarm where it cannot be known."""
 
 import numpy as np
 import pytest

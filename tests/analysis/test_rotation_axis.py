@@ -61,7 +61,7 @@ def test_uneven_background_does_not_pull_the_axis(blobs) -> None:
 def test_it_refuses_when_the_object_leaves_the_field_and_no_view_is_opposite(blobs) -> None:
     angles = np.linspace(0.0, 140.0, 71)
     projections = noisy(blobs.projections(angles, (48, 32), axis=16.4))
-    with pytest.raises(RotationAxisError, match="not inside the field.*half a turn"):
+    with pytest.raises(RotationAxisError, match=r"not inside the field.*half a turn"):
         find_axis(projections, angles)
 
 
@@ -75,13 +75,13 @@ def test_it_refuses_when_the_two_ways_contradict_each_other(blobs) -> None:
 
 def test_it_refuses_an_empty_field() -> None:
     angles = np.arange(60) * 3.0
-    with pytest.raises(RotationAxisError, match="no object|faint"):
+    with pytest.raises(RotationAxisError, match=r"no object|faint"):
         find_axis(noisy(np.zeros((60, 32, 64))), angles)
 
 
 def test_it_refuses_too_small_a_range_of_angles(blobs) -> None:
     angles = np.linspace(0.0, 30.0, 20)
-    with pytest.raises(RotationAxisError, match="angles over 30.0 degrees"):
+    with pytest.raises(RotationAxisError, match=r"angles over 30\.0 degrees"):
         find_axis(blobs.projections(angles, (48, 96), axis=47.0), angles)
 
 
