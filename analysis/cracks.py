@@ -8,6 +8,7 @@ surface, that of one between two shells lies along it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TypeVar
 
 import cc3d
 import edt
@@ -22,6 +23,7 @@ from analysis.threads import available_threads
 
 Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 __all__ = ["CrackProfile", "Cracks", "envelope", "segment_cracks"]
 
@@ -163,15 +165,19 @@ def segment_cracks(
         When there is no particle, shapes differ, or particle and surroundings have no contrast.
     """
     raw = np.asarray(volume, dtype=np.float32)
-    values = ndimage.gaussian_filter(raw, smooth, truncate=3.0) if smooth > 0 else raw
-    inside = particle_mask(values, smooth=0) if mask is None else np.asarray(mask, dtype=bool)
-    if inside.shape != raw.shape:
-        raise MorphologyError(f"volume {raw.shape} and mask {inside.shape} must have one shape")
     if not voxel_size > 0:
         raise MorphologyError(f"voxel size {voxel_size} µm is not above 0")
-    shell = envelope(inside, closing_radius / voxel_size, threads=threads)
-    below = depth(shell, voxel_size=voxel_size, threads=threads)
-    solid, void = _levels(values, inside, shell, below / np.float32(voxel_size))
+    if raw.ndim != 3 or not np.isfinite(raw).all():
+        raise MorphologyError(f"volume {raw.shape} is not of axes (z, y, x), or has voxels that are not finite")
+    inside = particle_mask(raw, smooth=smooth) if mask is None else np.asarray(mask, dtype=bool)
+    if inside.shape != raw.shape:
+        raise MorphologyError(f"volume {raw.shape} and mask {inside.shape} must have one shape")
+    radius = closing_radius / voxel_size
+    box = bounding_box(inside, margin=int(np.ceil(radius + 3 * smooth)) + 2)
+    values = ndimage.gaussian_filter(raw[box], smooth, truncate=3.0) if smooth > 0 else raw[box]
+    shell = envelope(inside[box], radius, threads=threads)
+    below = depth(shell, voxel_size, threads=threads)
+    solid, void = _levels(values, inside[box], shell, below / np.float32(voxel_size))
     limit = 0.5 * (solid + void) if threshold is None else threshold
     doubt = _DOUBT * (solid - void)
     found = [_dark(values, shell, below, limit + d, smallest, 2 * voxel_size) for d in (0.0, -doubt, doubt)]
@@ -180,15 +186,22 @@ def segment_cracks(
     sizes = np.bincount(cc3d.connected_components(found[0], connectivity=26)[found[0]])[1:]
     borders = np.linspace(0.0, float(below.max()), 9) if edges is None else checked_edges(edges)
     return Cracks(
-        mask=found[0],
-        envelope=shell,
-        depth=below,
+        mask=_embedded(found[0], box, raw.shape),
+        envelope=_embedded(shell, box, raw.shape),
+        depth=_embedded(below, box, raw.shape),
         fraction=counts[0] / total,
         fraction_sigma=(counts[2] - counts[1]) / 2 / total,
         threshold=limit,
         volume=np.asarray(np.sort(sizes)[::-1] * voxel_size**3, dtype=np.float64),
         profile=_profile(found, shell, below, borders),
     )
+
+
+def _embedded(part: NDArray[Scalar], box: tuple[slice, slice, slice], shape: tuple[int, ...]) -> NDArray[Scalar]:
+    """A part of a volume, with zeros around it."""
+    whole = np.zeros(shape, part.dtype)
+    whole[box] = part
+    return whole
 
 
 def _levels(values: NDArray[np.float32], inside: Mask, shell: Mask, layers: NDArray[np.float32]) -> tuple[float, float]:

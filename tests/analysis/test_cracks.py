@@ -103,3 +103,5 @@ def test_without_particle_or_contrast_there_is_an_error():
     whole = particle()
     with pytest.raises(MorphologyError, match="not brighter than what surrounds it"):
         segment_cracks((~whole).astype(float), closing_radius=2.0, mask=whole)
+    with pytest.raises(MorphologyError, match="voxels that are not finite"):
+        segment_cracks(np.where(whole, np.nan, 0.0), whole, closing_radius=2.0)

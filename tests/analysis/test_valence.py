@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 
 from analysis.edge import Code, fit_edges
-from analysis.energy_scale import FOIL_SCALES, EnergyScale, ScaleError
+from analysis.energy_scale import FOIL_SCALES, EnergyScale, ScaleError, align
+from analysis.foil import foil_shift
 from analysis.shells import shell_profile
 from analysis.spectra import Normalisation, Spectrum
-from analysis.spectrum_files import read_spectrum
+from analysis.spectrum_files import read_spectrum, read_xdi
 from analysis.valence import (
     Calibration,
     CalibrationError,
@@ -179,3 +180,15 @@ def test_mean_valence_of_noisy_voxels_is_not_biased():
     profile = shell_profile(found.valence, found.statistical, 0.5 + share, [0.4, 0.6, 1.0, 2.0])
     np.testing.assert_allclose(profile.mean, [2.0, 2.4, 3.0], atol=0.015)
     assert profile.count.min() > 4900
+
+
+def test_measured_hydroxide_is_divalent_once_aligned_by_its_own_foil(measured_data):
+    """As given it lies 1 eV too high, four tenths of a valence unit; windows leave two tenths."""
+    path = measured_data / "xas_references" / "NiOH2_rt_01.xdi"
+    given, foil = read_xdi(path), read_xdi(path, signal="reference")
+    moved = align(given, foil_shift(foil.energy, foil.mu, element="Ni"))
+    windows = Normalisation(pre=(8150, 8310), post=(8380, 8600), e0=8345)
+    found = spectrum_valence(moved, calibration_from_table("Ni"), windows, sigma=1e-3)
+    assert found.valence[0] == pytest.approx(2.0, abs=0.25)
+    with pytest.raises(ScaleError, match="has no energy scale"):
+        spectrum_valence(given, calibration_from_table("Ni"), windows)
