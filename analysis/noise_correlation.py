@@ -1,8 +1,9 @@
 """Correlation of noise between neighbouring voxels, and what it does to means over shells.
 
-Filtered back-projection correlates the noise of neighbours, so the mean of n voxels is less certain
-than sigma/√n, or, over regions far wider than the correlation, more certain, as the ramp filter
-takes noise out at low frequency.
+Interpolation makes neighbours alike, so the mean of a few is less certain than sigma/√n; the ramp
+filter of filtered back-projection takes noise out at low frequency, so the mean of a wide region is
+more certain. For shells of a ball from white projection noise the standard error is 1.2 (one voxel
+thick) to 2 times (core) below sigma/√n.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class NoiseCorrelation:
     sigma: float
 
 
-def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 3, seed: int = 0) -> NoiseCorrelation:
+def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 4, seed: int = 0) -> NoiseCorrelation:
     """Measure how noise correlates between neighbouring voxels.
 
     Parameters
@@ -55,7 +56,9 @@ def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 3, seed
     mask : array_like of bool, axes (z, y, x)
         Where to look.
     reach : int
-        Largest lag in voxels along each axis.
+        Largest lag in voxels along each axis. Of back-projection noise, 4 leaves the uncertainty of
+        thick shells up to a fifth too cautious; wider ones take longer (cube of the reach) and end
+        in the noise of the estimate.
     seed : int
         Of the choice of at most 200 000 voxels that are looked at.
     """

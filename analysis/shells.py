@@ -210,6 +210,8 @@ def _sums(
     if weights not in ("inverse variance", "equal"):
         raise ValueError(f"weights {weights!r} are neither 'inverse variance' nor 'equal'")
     noise = np.zeros(0, np.float32)
+    if sigma is not None and np.ndim(sigma) == 0 and not 0 < float(np.asarray(sigma)) < np.inf:
+        raise MorphologyError(f"sigma {sigma} is not a positive number")
     if sigma is not None and np.ndim(sigma):
         noise = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, dtype=np.float32), v.shape)).ravel()
     v, d = np.ascontiguousarray(v).ravel(), np.ascontiguousarray(d).ravel()
