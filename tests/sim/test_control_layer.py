@@ -1,5 +1,7 @@
 """ophyd's own device classes work on the records in this process."""
 
+import threading
+
 import h5py
 import pytest
 from ophyd import Component, EpicsMotor, EpicsSignal, EpicsSignalRO, HDF5Plugin, ImagePlugin, SimDetector
@@ -63,10 +65,14 @@ def test_put_completion_waits_for_the_frames(layer, tmp_path):
 
 
 def test_a_record_can_go_offline_and_return(layer, bragg):
+    lost = threading.Event()
+    bragg.user_readback.subscribe(
+        lambda connected, **_: None if connected else lost.set(), event_type=bragg.user_readback.SUB_META, run=False
+    )
     layer.put("SIM:sim:Fault", "pv=mono:")
-    assert not bragg.connected
+    assert lost.wait(10)
     layer.put("SIM:sim:Fault", "")
-    bragg.wait_for_connection(timeout=5)
+    bragg.wait_for_connection(timeout=10)
     assert bragg.connected
 
 
