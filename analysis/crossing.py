@@ -110,15 +110,26 @@ def find_brackets(height: Array, count: int, first: int, last: int, crossing: Ar
         upward[v] = -1
         crossing[v] = -1
         peak[v] = first
-    for i in range(first + 1, last + 1):
+    odd = (last - first) % 2
+    for i in range(first + 1, last + 1 - odd, 2):
+        below, here, above = height[i - 1], height[i], height[i + 1]
+        for v in range(count):
+            low, mid, high = below[v], here[v], above[v]
+            up = i if (low < ZERO) & (mid >= ZERO) else upward[v]
+            at, top, cross = peak[v], best[v], crossing[v]
+            cross, at, top = (up, i, mid) if mid > top else (cross, at, top)
+            up = i + 1 if (mid < ZERO) & (high >= ZERO) else up
+            upward[v] = up
+            crossing[v] = up if high > top else cross
+            peak[v] = i + 1 if high > top else at
+            best[v] = high if high > top else top
+    for i in range(last + 1 - odd, last + 1):
         below, here = height[i - 1], height[i]
         for v in range(count):
-            up = i if (below[v] < 0) & (here[v] >= 0) else upward[v]
-            higher = here[v] > best[v]
-            upward[v] = up
-            best[v] = here[v] if higher else best[v]
-            peak[v] = i if higher else peak[v]
-            crossing[v] = up if higher else crossing[v]
+            up = i if (below[v] < ZERO) & (here[v] >= ZERO) else upward[v]
+            crossing[v] = up if here[v] > best[v] else crossing[v]
+            peak[v] = i if here[v] > best[v] else peak[v]
+            best[v] = max(here[v], best[v])
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

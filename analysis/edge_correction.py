@@ -19,6 +19,7 @@ from analysis.spectra import FloatArray
 
 Float32Array = NDArray[np.float32]
 
+MOST_VOXELS = 8192
 VOXELS_PER_BIN = 200
 MOST_BINS = 20
 STEEPEST = (-0.5, 1.0)  # limits of the correction's own slope: beyond it the bins are too noisy
@@ -31,6 +32,7 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
     """
     if reader.raw_height is None or reader.raw_slope is None or sample.shape[1] < 4 * VOXELS_PER_BIN:
         return reader
+    sample = np.ascontiguousarray(sample[:, :: max(sample.shape[1] // MOST_VOXELS, 1)])
     out, code = read_edges(reader, sample, threads=1)
     at_edge, gain = _put_back(
         reader,
@@ -86,32 +88,35 @@ def _put_back(
     missing = table[at, 1] / slope**2
     usable &= np.abs(error) < 6 * np.sqrt(noise + missing)
     grid = reader.grid(len(table))
-    shift = _binned(x[usable], error[usable], bins, grid)
+    parts = np.array_split(np.flatnonzero(usable)[np.argsort(x[usable])], bins)
+    centres = np.array([x[p].mean() for p in parts])
+    shift = _binned(error, parts, centres, grid)
     left = error[usable] - np.interp(x[usable], grid, shift)
     excess = left**2 - noise[usable]
     certain = excess.mean() + excess.std() / np.sqrt(excess.size)
     share = float(np.clip(certain / max(missing[usable].mean(), 1e-30), 0.0, 1.0))
     gain = 1 + np.clip(np.gradient(shift, 1 / reader.per_ev), *STEEPEST)
     jump = jumps[known].astype(np.float64)
-    usual, spread = _usual_slope(x, slope / jump, table[at, 3] / jump**2, usable, bins, grid)
+    usual, spread = _usual_slope(x, slope / jump, table[at, 3] / jump**2, parts, centres, grid)
     new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread], axis=1)
     return new.astype(np.float32), gain.astype(np.float32)
 
 
 def _usual_slope(
-    x: FloatArray, slope: FloatArray, noise: FloatArray, usable: NDArray[np.bool_], bins: int, grid: FloatArray
+    x: FloatArray,
+    slope: FloatArray,
+    noise: FloatArray,
+    parts: list[NDArray[np.intp]],
+    centres: FloatArray,
+    grid: FloatArray,
 ) -> tuple[FloatArray, FloatArray]:
     """Mean slope over the jump by position, and its variance from voxel to voxel beyond the noise."""
-    usual = _binned(x[usable], slope[usable], bins, grid)
-    scatter = (slope[usable] - np.interp(x[usable], grid, usual)) ** 2
-    beyond = _binned(x[usable], scatter - noise[usable], bins, grid)
+    usual = _binned(slope, parts, centres, grid)
+    scatter = (slope - np.interp(x, grid, usual)) ** 2
+    beyond = _binned(scatter - noise, parts, centres, grid)
     return usual, np.maximum(beyond, 1e-4 * usual**2)
 
 
-def _binned(x: FloatArray, y: FloatArray, bins: int, grid: FloatArray) -> FloatArray:
-    """Mean of `y` in bins of equally many `x`, interpolated to `grid`; constant beyond the outer bins."""
-    order = np.argsort(x, kind="stable")
-    parts = np.array_split(order, bins)
-    centres = np.array([x[p].mean() for p in parts])
-    means = np.array([y[p].mean() for p in parts])
-    return np.asarray(np.interp(grid, centres, means))
+def _binned(y: FloatArray, parts: list[NDArray[np.intp]], centres: FloatArray, grid: FloatArray) -> FloatArray:
+    """Mean of `y` in each part, interpolated from the parts' centres to `grid`; constant beyond the outer ones."""
+    return np.asarray(np.interp(grid, centres, [y[p].mean() for p in parts]))
