@@ -15,12 +15,16 @@ from scipy.interpolate import PchipInterpolator
 
 from analysis.edge import Code
 from analysis.energy_scale import EnergyScale, require_same_scale
+from analysis.threads import available_threads, run_tasks
+from analysis.valence_kernels import CurveTable, read_curve
 
 Array = NDArray[np.float64]
+Floats = NDArray[np.floating]
 
 __all__ = ["Calibration", "CalibrationError", "ValenceEstimate"]
 
 _TABLE_POINTS = 2001  # of the tabulated curve; linear interpolation between them is exact to 1e-6 of a valence unit
+_WORTH_A_THREAD = 100_000  # positions
 _BEYOND = 3.0  # standard deviations outside the references that still count as at the outermost one
 
 
@@ -47,10 +51,10 @@ class ValenceEstimate:
         noise explains.
     """
 
-    valence: Array
-    sigma: Array
-    statistical: Array
-    systematic: Array
+    valence: Floats
+    sigma: Floats
+    statistical: Floats
+    systematic: Floats
     code: NDArray[np.uint8]
 
 
@@ -108,6 +112,7 @@ class Calibration:
         code: ArrayLike | None = None,
         scale: EnergyScale | None = None,
         extrapolate: float = 0.0,
+        threads: int | None = None,
     ) -> ValenceEstimate:
         """Read valences off the curve.
 
@@ -126,6 +131,13 @@ class Calibration:
             How many eV beyond the outermost references the curve goes on straight. Positions beyond
             by less than three standard deviations are taken in any case, or averages near the ends
             would be biased.
+        threads : int, optional
+            All processors when not given.
+
+        Returns
+        -------
+        ValenceEstimate
+            In the shape of ``edge_energy``; float32 where that is.
 
         Raises
         ------
@@ -134,59 +146,59 @@ class Calibration:
         """
         if scale is not None:
             require_same_scale({f"{self.element} calibration": self.scale, "edge positions": scale})
-        energy = np.asarray(edge_energy, dtype=np.float64)
-        noise = np.nan if edge_sigma is None else np.asarray(edge_sigma, dtype=np.float64)
-        noise = np.broadcast_to(noise, energy.shape)
-        grid, curve, slope, shared = _tabulated(self, extrapolate)
-        codes = self._codes(energy, noise, code, extrapolate)
-        inside = np.clip(energy, grid[0], grid[-1])
-        steepness = np.interp(inside, grid, slope)
-        systematic = np.interp(inside, grid, shared)
-        value = np.interp(inside, grid, curve) + steepness * (energy - inside)
-        statistical = steepness * noise
-        total = systematic if edge_sigma is None else np.hypot(statistical, systematic)
-        good = codes == Code.OK
-        return ValenceEstimate(
-            valence=np.where(good, value, np.nan),
-            sigma=np.where(good, total, np.nan),
-            statistical=np.where(good, statistical, np.nan),
-            systematic=np.where(good, systematic, np.nan),
-            code=codes,
-        )
+        given = np.asarray(edge_energy)
+        kind: type[np.floating] = np.float32 if given.dtype == np.float32 else np.float64
+        energy: Floats = np.ascontiguousarray(given, dtype=kind).reshape(-1)
+        noise: Floats = np.zeros(0, kind)
+        if edge_sigma is not None:
+            noise = np.ascontiguousarray(np.broadcast_to(np.asarray(edge_sigma, dtype=kind), given.shape)).reshape(-1)
+        codes = np.empty(given.shape, np.uint8)
+        codes[...] = Code.OK if code is None else code
+        flat = codes.reshape(-1)
+        out = np.empty((4, energy.size), kind)
+        table = _tabulated(self, extrapolate)
+        workers = available_threads(threads)
+        count = workers if energy.size > _WORTH_A_THREAD else 1
+        bounds = np.linspace(0, energy.size, count + 1).astype(int)
+
+        def run(i: int) -> None:
+            part = slice(int(bounds[i]), int(bounds[i + 1]))
+            read_curve(energy[part], noise[part], table, _BEYOND, out[:, part], flat[part])
+
+        run_tasks(run, range(count), workers)
+        valence, total, statistical, systematic = (row.reshape(given.shape) for row in out)
+        return ValenceEstimate(valence, total, statistical, systematic, codes)
 
     def shifted(self, shift: float, scale: EnergyScale) -> Calibration:
         """Return this calibration with ``shift`` eV added, on another scale (of a foil measured on both)."""
         return replace(self, edge_energies=self.edge_energies + shift, scale=scale)
 
-    def _codes(self, energy: Array, noise: Array, code: ArrayLike | None, extrapolate: float) -> NDArray[np.uint8]:
-        codes = np.zeros(energy.shape, np.uint8)
-        codes[...] = Code.OK if code is None else code
-        codes[(codes == Code.OK) & ~np.isfinite(energy)] = Code.NOT_MEASURED
-        ends = self.edge_energies[[0, -1]]
-        spread = np.hypot(np.nan_to_num(noise), np.interp(energy, ends, self.sigmas[[0, -1]]))
-        outside = np.maximum(ends[0] - energy, energy - ends[1]) - extrapolate
-        codes[(codes == Code.OK) & (outside > _BEYOND * spread)] = Code.OUT_OF_RANGE
-        return codes
 
+def _tabulated(calibration: Calibration, beyond: float) -> CurveTable:
+    """The curve on even energies, up to ``beyond`` eV outside the references.
 
-def _tabulated(calibration: Calibration, beyond: float) -> tuple[Array, Array, Array, Array]:
-    """Grid (eV), curve, slope (1/eV) and uncertainty of the curve from its references.
-
-    The curve moves when a reference does: by the derivative of the curve to each reference's position.
+    Its uncertainty is what it moves when the references do: by its derivative to the position of each.
     """
     energies, sigmas = calibration.edge_energies, calibration.sigmas
-    grid = np.linspace(energies[0], energies[-1], _TABLE_POINTS)
-    if beyond > 0:
-        grid = np.concatenate(([energies[0] - beyond], grid, [energies[-1] + beyond]))
+    grid = np.linspace(energies[0] - beyond, energies[-1] + beyond, _TABLE_POINTS)
     curve, slope = _curve(energies, calibration.valences, grid)
     variance = np.zeros_like(grid)
     step = 1e-3 * float(np.diff(energies).min())
     for k in np.flatnonzero(sigmas > 0):
         nudge = step * (np.arange(energies.size) == k)
         up, down = (_curve(energies + d, calibration.valences, grid)[0] for d in (nudge, -nudge))
-        change = (up - down) / (2 * step)
-        variance += (change * sigmas[k]) ** 2
-    return grid, curve, slope, np.sqrt(variance)
+        variance += ((up - down) / (2 * step) * sigmas[k]) ** 2
+    return CurveTable(
+        start=float(grid[0]),
+        per_ev=(_TABLE_POINTS - 1) / float(grid[-1] - grid[0]),
+        value=curve,
+        slope=slope,
+        shared=np.sqrt(variance),
+        low=float(grid[0]),
+        high=float(grid[-1]),
+        low_sigma=float(sigmas[0]),
+        high_sigma=float(sigmas[-1]),
+    )
 
 
 def _curve(energies: Array, valences: Array, at: Array) -> tuple[Array, Array]:
