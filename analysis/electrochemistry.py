@@ -28,9 +28,10 @@ __all__ = [
 ]
 
 LOCAL_CLOCK = "local clock without zone"
-# Reversible capacity of any insertion or conversion electrode, mAh/g, from lithium titanate cycled shallow
-# to silicon.
-_PLAUSIBLE_CAPACITY = (10.0, 5000.0)
+# What no electrode exceeds in mAh/g (silicon holds 4200), and the specific currents in mA/g of any
+# test of a battery: from a thousandth of the capacity per hour to a hundred times it.
+_LARGEST_CAPACITY = 5000.0
+_PLAUSIBLE_CURRENT = (0.2, 5e4)
 
 
 class CellWarning(UserWarning):
@@ -292,18 +293,28 @@ def _direction(current: Array) -> NDArray[np.int8]:
 
 
 def _credible_mass(mass: float | None, charge: Array, current: Array) -> tuple[float | None, str | None]:
-    """The mass, or None and what is wrong with it: a full swing of charge must be a possible capacity."""
-    swing = float(np.ptp(charge))
+    """The mass, or None and what is wrong with it: charge and current per gram must be possible.
+
+    The current tells from the first row on; the charge of a cell that has just been started tells nothing.
+    """
+    flowing = np.abs(current[current != 0])
     if mass is None or mass == 0:
         return None, None
-    if swing == 0 or not np.any(current):
+    if not flowing.size:
         return mass, None
-    low, high = _PLAUSIBLE_CAPACITY
-    capacity = swing / (mass * 1e-3)
-    if low <= capacity <= high:
+    swing, typical = float(np.ptp(charge)), float(np.median(flowing))
+
+    def possible(grams: float) -> bool:
+        low, high = _PLAUSIBLE_CURRENT
+        return low <= typical / grams <= high and swing / grams <= _LARGEST_CAPACITY
+
+    if possible(mass * 1e-3):
         return mass, None
-    text = f"mass {mass:g} mg in the header makes {capacity:.3g} mAh/g of the {swing:.3g} mAh passed"
-    for factor in (1e-3, 1e3):
-        if low <= capacity / factor <= high:
-            text += f"; {mass * factor:g} mg would make {capacity / factor:.3g} mAh/g (wrong by 1000?)"
+    text = (
+        f"mass {mass:g} mg in the header makes {swing / mass * 1e3:.3g} mAh/g of the {swing:.3g} mAh passed, "
+        f"at {typical / mass * 1e3:.2g} mA/g"
+    )
+    for other in (mass * 1e-3, mass * 1e3):
+        if possible(other * 1e-3):
+            text += f"; {other:g} mg would make {swing / other * 1e3:.3g} mAh/g (wrong by 1000?)"
     return None, text + "; not used, give mass_mg"

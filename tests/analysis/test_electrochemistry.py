@@ -71,6 +71,13 @@ def test_a_credible_mass_is_used_without_a_word(tmp_path):
     assert record.specific_charge.max() == pytest.approx(1.0 / 7e-3)
 
 
+def test_a_cell_just_started_keeps_its_mass(tmp_path):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        record = read_eclab(export(tmp_path / "a.mpt", hours=(0, 0.01), current=(0, 0.5)))
+    assert record.mass_mg == 7.0
+
+
 def test_state_between_rows(two_files):
     state = read_eclab(*two_files).at([START + 5400, START + 9000], longest_gap=4000)
     np.testing.assert_allclose(state.charge, [0.75, 1.25])
