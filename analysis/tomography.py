@@ -168,10 +168,12 @@ class FilteredBackProjection:
 
     def _filter_part(self, stack: NDArray[np.generic], indices: NDArray[np.integer], slot: int) -> None:
         """Filter a few projections: enough rows at a time to be fast, and few enough to stay in the cache."""
-        slices = np.stack([self._slices(stack[k], int(index)) for k, index in enumerate(indices)])
+        slices = self._slices(stack, indices)
         for first in range(0, self.geometry.n_slices, self._rows_at_once):
             block = slices[:, first : first + self._rows_at_once]
             spectrum = scipy.fft.rfft(block, n=self._length, axis=2)
+            if not np.isfinite(spectrum[:, :, 0]).all():
+                raise _not_finite(stack, indices)
             spectrum *= self._response
             filtered = scipy.fft.irfft(spectrum, n=self._length, axis=2, overwrite_x=True)
             for k, index in enumerate(indices):
@@ -184,17 +186,18 @@ class FilteredBackProjection:
                         self._pending[(first + lanes) // kernels.LANES, slot + k],
                     )
 
-    def _slices(self, projection: NDArray[np.generic], index: int) -> NDArray[np.float32]:
-        """Rows of a projection on the heights of the slices."""
-        rows = np.ascontiguousarray(projection, dtype=np.float32)
-        if not math.isfinite(float(np.sum(rows, dtype=np.float64))):
-            count = int(np.count_nonzero(~np.isfinite(rows)))
-            raise ValueError(f"projection {index} has {count} values that are not finite; fill them first")
-        taps = self._taps[float(self.geometry.shifts[index, 0])]
-        if taps is None:
+    def _slices(self, stack: NDArray[np.generic], indices: NDArray[np.integer]) -> NDArray[np.float32]:
+        """Rows of projections on the heights of the slices."""
+        rows = np.ascontiguousarray(stack, dtype=np.float32)
+        taps = [self._taps[dy] for dy in self.geometry.shifts[indices, 0].tolist()]
+        if all(weights is None for weights in taps):
             return rows
-        out = np.empty((self.geometry.n_slices, self.geometry.columns), dtype=np.float32)
-        resample_rows(rows, taps.first, taps.weights, out)
+        out = np.empty((len(rows), self.geometry.n_slices, self.geometry.columns), dtype=np.float32)
+        for projection, weights, target in zip(rows, taps, out, strict=True):
+            if weights is None:
+                target[:] = projection
+            else:
+                resample_rows(projection, weights.first, weights.weights, target)
         return out
 
     def _flush(self) -> None:
@@ -326,6 +329,13 @@ def reconstruct(
     )
     sink.add(stack, np.arange(len(stack)))
     return sink.volume()
+
+
+def _not_finite(stack: NDArray[np.generic], indices: NDArray[np.integer]) -> ValueError:
+    """Error that names the first spoiled projection."""
+    spoiled = np.count_nonzero(~np.isfinite(stack.astype(np.float64)), axis=(1, 2))
+    first = int(np.argmax(spoiled > 0))
+    return ValueError(f"projection {indices[first]} has {spoiled[first]} values that are not finite; fill them first")
 
 
 def _zeros_of_shape(shape: tuple[int, ...], old: NDArray[np.float32] | None) -> NDArray[np.float32]:
