@@ -20,7 +20,7 @@ HUGE = np.float32(3e38)
 FLAT = np.float32(0.2)  # of the chord's slope: less at the crossing is not believed
 # Error of the interpolated crossing, in steps, over the square of the part of the jump within the step: measured on
 # arctangent edges 1 to 2 eV wide, at steps of 0.5 to 3 eV (tests/analysis/test_edge.py).
-COARSE = np.float32(0.15)
+COARSE = np.float32(0.2)
 
 OK, NO_JUMP, NO_CROSSING, OUT_OF_RANGE, TOO_NOISY, NOT_MEASURED = 0, 1, 2, 3, 4, 5
 

@@ -90,7 +90,7 @@ def _put_back(
     grid = reader.grid(len(table))
     parts = np.array_split(np.flatnonzero(usable)[np.argsort(x[usable])], bins)
     centres = np.array([x[p].mean() for p in parts])
-    shift = _binned(error, parts, centres, grid)
+    shift = _significance(error, parts) * _binned(error, parts, centres, grid)
     left = error[usable] - np.interp(x[usable], grid, shift)
     excess = left**2 - noise[usable]
     certain = excess.mean() + excess.std() / np.sqrt(excess.size)
@@ -100,6 +100,12 @@ def _put_back(
     usual, spread = _usual_slope(x, slope / jump, table[at, 3] / jump**2, parts, centres, grid)
     new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread], axis=1)
     return new.astype(np.float32), gain.astype(np.float32)
+
+
+def _significance(error: FloatArray, parts: list[NDArray[np.intp]]) -> float:
+    """Share of the bins' means that is more than their noise (James and Stein's shrinkage): 0 for noise alone."""
+    chi2 = sum(float(error[p].mean() ** 2 / max(error[p].var(), 1e-30) * p.size) for p in parts)
+    return max(1 - len(parts) / chi2, 0.0) if chi2 > 0 else 0.0
 
 
 def _usual_slope(
