@@ -8,10 +8,10 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.products import FAST, add_squares, multiply
+
 Array = NDArray[Any]
 
-# NaN must survive: no "nnan" and "ninf" here, they mark voxels that were not measured.
-FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
 RUN = 512  # voxels projected together: runs long enough for the memory to keep up
 TILE = 128  # voxels read together: their heights stay in the nearest cache
 # Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
@@ -23,76 +23,6 @@ FLAT = np.float32(0.2)  # of the chord's slope: less at the crossing is not beli
 COARSE = np.float32(0.2)
 
 OK, NO_JUMP, NO_CROSSING, OUT_OF_RANGE, TOO_NOISY, NOT_MEASURED = 0, 1, 2, 3, 4, 5
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def three_rows(rows: Array, source: Array, start: int, count: int, out: Array, i: int) -> None:
-    """Add rows i, i + 1, i + 2 of the product in `multiply`."""
-    n = rows.shape[1]
-    x, y, z = out[i], out[i + 1], out[i + 2]
-    for j in range(0, n - n % 4, 4):
-        a, b = source[j, start : start + count], source[j + 1, start : start + count]
-        c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
-        x0, x1, x2, x3 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
-        y0, y1, y2, y3 = rows[i + 1, j], rows[i + 1, j + 1], rows[i + 1, j + 2], rows[i + 1, j + 3]
-        z0, z1, z2, z3 = rows[i + 2, j], rows[i + 2, j + 1], rows[i + 2, j + 2], rows[i + 2, j + 3]
-        for v in range(count):
-            av, bv, cv, dv = a[v], b[v], c[v], d[v]
-            x[v] += (x0 * av + x1 * bv) + (x2 * cv + x3 * dv)
-            y[v] += (y0 * av + y1 * bv) + (y2 * cv + y3 * dv)
-            z[v] += (z0 * av + z1 * bv) + (z2 * cv + z3 * dv)
-    for j in range(n - n % 4, n):
-        a, x0, y0, z0 = source[j, start : start + count], rows[i, j], rows[i + 1, j], rows[i + 2, j]
-        for v in range(count):
-            x[v] += x0 * a[v]
-            y[v] += y0 * a[v]
-            z[v] += z0 * a[v]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def multiply(rows: Array, source: Array, start: int, count: int, out: Array) -> None:
-    """Set ``out[:, :count] = rows @ source[:, start:start + count]``; rows [m, n], source [n, N], out [m, TILE].
-
-    Blocks of three rows and four terms keep the arithmetic in registers; the last block overlaps the one before.
-    """
-    m, n = rows.shape
-    four = n - n % 4
-    out[:, :count] = 0
-    for block in range(0, m - 2, 3):
-        three_rows(rows, source, start, count, out, block)
-    if m % 3 and m > 3:
-        out[m - 3 : m, :count] = 0
-        three_rows(rows, source, start, count, out, m - 3)
-    for i in range(m if m < 3 else 0):
-        x = out[i]
-        for j in range(0, four, 4):
-            a, b = source[j, start : start + count], source[j + 1, start : start + count]
-            c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
-            x0, x1, x2, x3 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
-            for v in range(count):
-                x[v] += (x0 * a[v] + x1 * b[v]) + (x2 * c[v] + x3 * d[v])
-        for j in range(four, n):
-            a, x0 = source[j, start : start + count], rows[i, j]
-            for v in range(count):
-                x[v] += x0 * a[v]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def add_squares(source: Array, start: int, count: int, inverse_sigma: Array, squares: Array) -> None:
-    """Set ``squares[v]`` to the sum of ``(source[:, start + v] * inverse_sigma)**2``."""
-    squares[:count] = 0
-    n = source.shape[0]
-    for j in range(0, n - n % 4, 4):
-        a, b = source[j, start : start + count], source[j + 1, start : start + count]
-        c, d = source[j + 2, start : start + count], source[j + 3, start : start + count]
-        s0, s1, s2, s3 = inverse_sigma[j], inverse_sigma[j + 1], inverse_sigma[j + 2], inverse_sigma[j + 3]
-        for v in range(count):
-            av, bv, cv, dv = s0 * a[v], s1 * b[v], s2 * c[v], s3 * d[v]
-            squares[v] += (av * av + bv * bv) + (cv * cv + dv * dv)
-    for j in range(n - n % 4, n):
-        a, s0 = source[j, start : start + count], inverse_sigma[j]
-        for v in range(count):
-            squares[v] += s0 * a[v] * s0 * a[v]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -355,31 +285,3 @@ def read_spectra(
         multiply(weights, spectra, start, count, sums)
         add_squares(spectra, start, count, inverse_sigma, squares)
         read_sums(sums, squares, 0, count, start, reader, out, code)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def add_energy(values: Array, weights: Array, inverse_variance: float, sums: Array, squares: Array) -> None:
-    """Add one energy's values [N] to the projections sums [k, N] and to the sum of squares [N]."""
-    inverse = np.float32(inverse_variance)
-    for low in range(0, values.size, 2048):
-        y, total = values[low : low + 2048], squares[low : low + 2048]
-        for v in range(y.size):
-            total[v] += inverse * y[v] * y[v]
-        for j in range(weights.size):
-            w, out = weights[j], sums[j, low : low + 2048]
-            for v in range(y.size):
-                out[v] += w * y[v]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def response_variance(sigma: Array, response2: Array, at: Array, out: Array) -> None:
-    """Set ``out[v]`` to the variance of ``response[at[v]] @ y`` under each voxel's own noise.
-
-    sigma [E, N]; response2 [x, E], squared responses; at [N].
-    """
-    for v in range(at.size):
-        row = response2[at[v]]
-        total = row[0] * 0
-        for e in range(sigma.shape[0]):
-            total += row[e] * sigma[e, v] * sigma[e, v]
-        out[v] = total

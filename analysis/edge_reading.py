@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import crossing
+from analysis import crossing, products
 from analysis.edge_map import Code, EdgeMap
 from analysis.edge_tables import EdgeReader
 from analysis.lowrank import Basis
@@ -93,7 +93,7 @@ def with_voxel_noise(
         place = (np.nan_to_num(out[row]) - origin) * per_ev + 0.5 if row != 2 else np.zeros(code.size)
         at = np.clip(place, 0, len(table) - 1).astype(np.intp)
         own = np.empty(code.size, np.float32)
-        crossing.response_variance(sigma, np.ascontiguousarray(response**2), at, own)
+        products.response_variance(sigma, np.ascontiguousarray(response**2), at, own)
         coarse2 = out[7] ** 2 if row == 0 else np.float32(0)
         before, after = table[at, 0] + table[at, 1], own + table[at, 1]
         steepness2 = before / np.maximum(out[row + 1] ** 2 - coarse2, 1e-30)

@@ -67,7 +67,7 @@ class RunningEdges:
         if basis is None:
             self._store = Values(self.energies, n_voxels, sample, memory, directory)
         else:
-            self._store = Sums(basis, self.energies, n_voxels, sample)
+            self._store = Sums(basis, self.energies, n_voxels, sample, threads)
 
     @property
     def measured(self) -> FloatArray:

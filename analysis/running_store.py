@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis import crossing
+from analysis import crossing, products
 from analysis.edge_correction import corrected
 from analysis.edge_map import EdgeMap
 from analysis.edge_reading import ROWS, edge_map, in_parts, read_edges
@@ -113,7 +113,7 @@ class Values:
 class Sums:
     """The projections of all voxels on a known basis, summed over the energies so far, and a sample of voxels apart."""
 
-    def __init__(self, basis: Basis, energies: FloatArray, n_voxels: int, sample: int) -> None:
+    def __init__(self, basis: Basis, energies: FloatArray, n_voxels: int, sample: int, threads: int | None) -> None:
         if basis.energies.shape != energies.shape or (np.abs(basis.energies - energies) > 1e-3).any():
             raise ValueError(
                 f"the basis was learnt on {basis.energies.size} energies "
@@ -123,6 +123,7 @@ class Sums:
         self._chosen = sampled_voxels(n_voxels, None, sample)
         self._sample = np.full((energies.size, self._chosen.size), np.nan, np.float32)
         self._repeats = 0
+        self._threads = threads
         self._basis = basis
         self._sums = np.zeros((basis.rank, n_voxels), np.float32)
         self._squares = np.zeros(n_voxels, np.float32)
@@ -140,7 +141,11 @@ class Sums:
         self._repeats += int(again)
         variance = (sigma * self._basis.noise_scale) ** 2
         weights = (self._basis.vectors[place] / variance).astype(np.float32)
-        crossing.add_energy(values, weights, 1 / variance, self._sums, self._squares)
+
+        def run(low: int, high: int) -> None:
+            products.add_energy(values, low, high, weights, 1 / variance, self._sums, self._squares)
+
+        in_parts(run, values.size, self._threads)
         self.sigma[place] = 1 / np.hypot(1 / self.sigma[place], 1 / sigma) if again else sigma
 
     def read(self, reading: Reading) -> EdgeMap:

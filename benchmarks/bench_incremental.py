@@ -19,6 +19,7 @@ from analysis.incremental import RunningEdges
 from analysis.lowrank import Basis
 
 MAPS_AFTER = (8, 30, 60)
+FIRST = (4, 55, 22, 28, 20, 24, 30, 50)  # one before the edge, one behind, then across it
 
 
 def peak_memory() -> float:
@@ -31,11 +32,14 @@ def follow(count: int, basis: Basis | None, memory: int, directory: str | None) 
     made = voxels(1_000_000 if count > 1_000_000 else count, 1e4)
     times: list[float] = []
     adding = 0.0
-    with RunningEdges(ENERGIES, count, normalisation=WINDOWS, basis=basis, memory=memory, directory=directory) as live:
+    order = [*FIRST, *(k for k in range(ENERGIES.size) if k not in FIRST)]
+    with RunningEdges(
+        ENERGIES[order], count, normalisation=WINDOWS, basis=basis, memory=memory, directory=directory
+    ) as live:
         for k in range(ENERGIES.size):
-            values = np.resize(made.spectra[k], count)
+            values = np.resize(made.spectra[order[k]], count)
             start = time.perf_counter()
-            live.add(k, values, made.sigma[k])
+            live.add(k, values, made.sigma[order[k]])
             adding += time.perf_counter() - start
             if k + 1 in MAPS_AFTER:
                 start = time.perf_counter()
