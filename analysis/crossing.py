@@ -13,7 +13,7 @@ from analysis.products import FAST, add_squares, multiply
 Array = NDArray[Any]
 
 RUN = 512  # voxels projected together: runs long enough for the memory to keep up
-TILE = 128  # voxels read together: their heights stay in the nearest cache
+TILE = 256  # voxels read together: their heights stay in the nearest cache
 # Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
 ZERO, HALF, ONE, TWO, THREE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(3)
 HUGE = np.float32(3e38)
