@@ -48,7 +48,7 @@ class DemoSettings:
     scale: str
     references: tuple[tuple[str, float], ...] = ()
     simulation: str = ""
-    angles: int = 60
+    angles: int = 72
     exposure: float = 0.5
     speed: float = 20.0
 
@@ -137,7 +137,8 @@ def _write_beamline_file(folder: Path, settings: DemoSettings) -> Path:
 
 def _write_map_settings(folder: Path, settings: DemoSettings, standards: list[tuple[Path, float]]) -> Path:
     references = settings.references or [(str(path), valence) for path, valence in standards]
-    lines = [f'element = "{settings.element}"', "shell_thickness = 0.6", "air_columns = 4", 'flux = "flux_rate"', ""]
+    lines = [f'element = "{settings.element}"', "shell_thickness = 0.6", "air_columns = 4", "smoothing = 0.7"]
+    lines += ['flux = "flux_rate"', ""]
     lines += ["[windows]", settings.windows, "[scale]", settings.scale]
     for path, valence in references:
         lines += ["[[references]]", f'path = "{path}"', f"valence = {valence}", ""]

@@ -51,6 +51,7 @@ class MapFile(_Table):
     references: list[Reference] = Field(min_length=2)
     shell_thickness: float = Field(gt=0, description="µm")
     air_columns: int = Field(0, ge=0)
+    smoothing: float = Field(0.0, ge=0, description="pixels")
     flux: str | None = None
 
 
@@ -77,5 +78,6 @@ def load_map_settings(path: Path) -> MapSettings:
         references=references,
         shell_thickness=table.shell_thickness,
         air_columns=table.air_columns,
+        smoothing=table.smoothing,
         flux=table.flux,
     )

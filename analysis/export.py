@@ -83,6 +83,8 @@ def _write_shells(group: h5py.Group, result: ValenceMap) -> None:
         ("depth", "um"),
         ("valence", ""),
         ("valence_sigma", ""),
+        ("valence_systematic", ""),
+        ("scatter", ""),
         ("edge", "eV"),
         ("edge_sigma", "eV"),
         ("jump", "1/um"),

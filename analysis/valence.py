@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import numpy as np
@@ -40,6 +40,8 @@ class PublishedEdge:
     sigma: float
     source: str
 
+
+_WIDEST_PRE, _WIDEST_POST = 200.0, 500.0  # eV from the edge, for references measured further than the data
 
 _LIBRARY = "XASDataLibrary (SSRL 4-1 and 4-3), shifted to the foil scale"
 # The uncertainties include what the choice of windows alone moves the half height by (0.1 to 0.5 eV).
@@ -237,14 +239,20 @@ def _combined(energies: Array, sigmas: Array) -> tuple[float, float]:
 
 
 def _resampled(spectrum: Spectrum, grid: Array, normalisation: Normalisation) -> Array:
-    """Normalised reference on the measured energies."""
+    """Reference per absorbing atom on the measured energies.
+
+    It is normalised over its own range, which tells its step better than the few measured energies do: spectra that are
+    mixed must be so per atom, not per jump as the windows of the data happen to read it.
+    """
     low, high = spectrum.energy[0], spectrum.energy[-1]
     if grid[0] < low or grid[-1] > high:
         raise CalibrationError(
             f"energies {grid[0]:.1f}..{grid[-1]:.1f} eV exceed {low:.1f}..{high:.1f} eV of {spectrum.name}"
         )
-    values = PchipInterpolator(spectrum.energy, spectrum.mu)(grid)
-    return normalise(grid, values, normalisation).mu
+    pre = (max(float(low), normalisation.e0 - _WIDEST_PRE), normalisation.pre[1])
+    post = (normalisation.post[0], min(float(high), normalisation.e0 + _WIDEST_POST))
+    widest = replace(normalisation, pre=pre, post=post)
+    return np.asarray(PchipInterpolator(spectrum.energy, normalise(spectrum.energy, spectrum.mu, widest).mu)(grid))
 
 
 def _edge_sigma(spectrum: Spectrum, normalisation: Normalisation, search: tuple[float, float] | None) -> float:
