@@ -6,7 +6,6 @@ references than their noise explains), the calibration, and the choice of the li
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -158,13 +157,15 @@ def _line_systematic(
     references: References,
     valence: Array,
 ) -> Array:
-    """Half the range of valences that lines of one order less, below or above the edge, would give."""
+    """Half the range of valences that simpler lines would give: of one order less above the edge, or on both sides.
+
+    One order less below the edge alone is no rival: it leaves the slope of the background to the line above.
+    """
     used = normalisation.effective(energies)
-    orders = product({used.pre_order, max(used.pre_order - 1, 0)}, {used.post_order, max(used.post_order - 1, 0)})
+    simpler = max(used.post_order - 1, 0)
+    orders = {(used.pre_order, simpler), (max(used.pre_order - 1, 0), simpler)} - {(used.pre_order, used.post_order)}
     found = [valence]
-    for pre_order, post_order in orders:
-        if (pre_order, post_order) == (used.pre_order, used.post_order):
-            continue
+    for pre_order, post_order in sorted(orders):
         other = replace(normalisation, pre_order=pre_order, post_order=post_order)
         try:
             calibration = calibration_from_references(references, energies, other)
