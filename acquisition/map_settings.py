@@ -29,7 +29,9 @@ class Scale(_Table):
     """The energy scale that measurement and references share."""
 
     name: str
-    foil_energy: float = Field(description="eV at which this scale has the foil's maximum derivative")
+    foil_energy: float | None = Field(
+        None, description="eV at which this scale has the foil's maximum derivative; none when no foil was measured"
+    )
 
 
 class Windows(_Table):

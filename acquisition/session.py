@@ -58,6 +58,9 @@ class Session:
     def __enter__(self) -> Self:
         for path in (self.file.storage.frames, self.file.storage.journal, self.file.storage.results):
             path.mkdir(parents=True, exist_ok=True)
+        kept = self.folder / "beamline.toml"
+        if kept != self.path:
+            kept.write_text(self.path.read_text())  # so that the folder can be opened by itself later
         return self
 
     def __exit__(
