@@ -152,15 +152,18 @@ def gather_cubic(height: Array, count: int, upper: Array, intervals: Array, foun
 def look_up(table: Array, found: Array, jump: Array, count: int, origin: float, per_ev: float, scale2: Array) -> None:
     """Set ``found[3]`` to the variance at the positions ``found[0]``; steady slopes ``found[1]``, correct positions.
 
-    Columns of `table` [x, 6]: photon noise, held-back signal, correction of the position (eV), photon noise of the
-    slope, usual slope over the jump, and its spread (variance) from voxel to voxel. The nearest grid point is taken.
+    Columns of `table` [x, 7]: photon noise, held-back signal, correction of the position (eV), photon noise of the
+    slope, usual slope over the jump, its spread (variance) from voxel to voxel, and the shift by noise on a curved
+    spectrum (eV, times the jump squared; never taken as more than half the sigma). The nearest grid point is taken.
     """
     for v in range(count):
         i = min(max(int((found[0, v] - origin) * per_ev + HALF), 0), table.shape[0] - 1)
-        found[3, v] = table[i, 0] * scale2[v] + table[i, 1]
-        found[0, v] += table[i, 2]
-        noise, spread = table[i, 3] * scale2[v], table[i, 5] * jump[v] * jump[v]
-        found[1, v] = (found[1, v] * spread + table[i, 4] * jump[v] * noise) / (spread + noise)
+        variance, j2 = table[i, 0] * scale2[v] + table[i, 1], jump[v] * jump[v]
+        noise, spread = table[i, 3] * scale2[v], table[i, 5] * j2
+        slope = (found[1, v] * spread + table[i, 4] * jump[v] * noise) / (spread + noise)
+        bent = table[i, 6] * scale2[v] / j2
+        found[0, v] += table[i, 2] - bent * variance / (variance + bent * bent * slope * slope)
+        found[1, v], found[3, v] = slope, variance
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

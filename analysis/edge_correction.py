@@ -1,8 +1,11 @@
-"""Puts back what a basis holds back on average: the mean residual at the half height, by edge position.
+"""Takes the mean error out of edges by position: signal that a basis holds back, and the effect of noise on a curve.
 
 A low-rank basis reproduces common spectra better than rare ones, so edges far from the mean are drawn towards it. The
 residuals of single voxels are too noisy to see that, but their mean over the sampled voxels with nearly the same edge
 is not. It is measured once per map and added as a smooth function of the position.
+
+Where the spectrum ``f`` is curved, noise ``n`` moves the mean of the crossing by
+``<n n'> / f'^2 - f'' <n^2> / (2 f'^3)`` (second order); that is taken off with the usual slope and curvature.
 """
 
 from __future__ import annotations
@@ -34,6 +37,7 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
         return reader
     sample = np.ascontiguousarray(sample[:, :: max(sample.shape[1] // MOST_VOXELS, 1)])
     out, code = read_edges(reader, sample, threads=1)
+    curvature = np.gradient(reader.slope_response, 1 / reader.per_ev, axis=0)
     at_edge, gain = _put_back(
         reader,
         reader.at_edge,
@@ -44,7 +48,7 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
         sample,
         code,
     )
-    curvature = np.gradient(reader.slope_response, 1 / reader.per_ev, axis=0)
+    at_edge[:, 6] = _noise_on_a_curve(reader, curvature, at_edge, out[[0, 2]], sample, code)
     at_peak, peak_gain = _put_back(
         reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], sample, code
     )
@@ -98,8 +102,33 @@ def _put_back(
     gain = 1 + np.clip(np.gradient(shift, 1 / reader.per_ev), *STEEPEST)
     jump = jumps[known].astype(np.float64)
     usual, spread = _usual_slope(x, slope / jump, table[at, 3] / jump**2, parts, centres, grid)
-    new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread], axis=1)
+    new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread, 0 * shift], axis=1)
     return new.astype(np.float32), gain.astype(np.float32)
+
+
+def _noise_on_a_curve(
+    reader: EdgeReader,
+    curvature: Float32Array,
+    table: Float32Array,
+    positions_and_jumps: Float32Array,
+    sample: Float32Array,
+    code: NDArray[np.uint8],
+) -> FloatArray:
+    """Return by how much (eV, times the jump squared) noise moves the mean of crossings, on the table's grid."""
+    positions, jumps = positions_and_jumps
+    known = np.flatnonzero((code == Code.OK) & np.isfinite(positions))
+    bins = min(known.size // VOXELS_PER_BIN, MOST_BINS)
+    if bins < 4 or not (table[:, 4] > 0).all():
+        return np.zeros(len(table))
+    x = positions[known].astype(np.float64)
+    at = np.clip((x - reader.origin) * reader.per_ev + 0.5, 0, len(table) - 1).astype(np.intp)
+    bend = np.einsum("ne,ne->n", curvature[at], sample.T[known]) / jumps[known]
+    parts = np.array_split(np.argsort(x), bins)
+    usual_bend = _binned(bend, parts, np.array([x[p].mean() for p in parts]), reader.grid(len(table)))
+    variance = ((reader.height_response * reader.sigma) ** 2).sum(axis=1)
+    together = (reader.height_response * reader.slope_response * reader.sigma**2).sum(axis=1)
+    slope = table[:, 4].astype(np.float64)
+    return np.asarray(together / slope**2 - usual_bend * variance / (2 * slope**3))
 
 
 def _significance(error: FloatArray, parts: list[NDArray[np.intp]]) -> float:

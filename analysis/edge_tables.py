@@ -52,7 +52,7 @@ class EdgeReader:
     normalisation : windows and orders as used
     sigma : float64 [E], noise of the spectra
     origin, per_ev : first position and points per eV of the grid of the tables below
-    at_edge, at_peak : float32 [x, 6], what `crossing.look_up` needs on an even grid of positions, for the height and
+    at_edge, at_peak : float32 [x, 7], what `crossing.look_up` needs on an even grid of positions, for the height and
         for its slope
     of_jump : float32 [2], the same of the jump
     height_response, slope_response, jump_response : float32 [x, E] or [1, E], what these are of the spectrum
@@ -262,7 +262,7 @@ def _freedom(projected: Projection) -> float:
 
 def lookup_table(maps: FloatArray, slopes: FloatArray, basis: Basis, projected: Projection) -> NDArray[np.float32]:
     """Return the columns of `crossing.look_up` for ``maps @ spectrum`` and its slope; without any correction yet."""
-    table = np.zeros((len(maps), 6))
+    table = np.zeros((len(maps), 7))
     rows = maps @ basis.vectors
     table[:, 0] = _variance(rows, projected.noise)
     table[:, 1] = _variance(rows, projected.missing) + ((maps @ basis.tail) ** 2).sum(axis=1) + maps**2 @ basis.doubt**2

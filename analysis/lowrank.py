@@ -12,6 +12,8 @@ from analysis.spectra import FloatArray, checked_energies
 FEWEST_SPECTRA_PER_ENERGY = 8  # fewer spectra than this times the energies do not fix a basis
 BLOCK = 128  # neighbouring voxels taken together into the sample: contiguous reads
 LEAST_WEIGHT = 0.25  # components whose signal is a smaller part of signal + noise are left out
+FREE_WEIGHT = 0.7  # of directions whose signal is a larger part the measurement alone decides
+LARGEST_PRIOR = 1e12  # stands for "nothing assumed"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -50,7 +52,8 @@ class Projection:
     """How coefficients follow from a spectrum measured at some of the energies of a basis.
 
     ``c = gain @ (weights @ y)``; the error of ``c`` has the covariance ``noise + missing``: photon noise let
-    through, and signal held back by the prior.
+    through, and signal held back by the prior. The prior holds back only what is hardly measured: shrinking what is
+    measured well would gain little and draw every edge towards the mean of all voxels.
 
     Attributes
     ----------
@@ -188,8 +191,13 @@ def projection(basis: Basis, at: NDArray[np.intp], sigma: FloatArray) -> Project
     """
     white = basis.vectors[at] / sigma[:, None]
     information = white.T @ white
-    inverse_prior = np.where(np.isinf(basis.prior), 0.0, 1.0 / basis.prior)
-    gain = np.linalg.pinv(information + np.diag(inverse_prior), hermitian=True)
+    strength = np.sqrt(np.minimum(basis.prior, LARGEST_PRIOR))
+    seen, directions = np.linalg.eigh(strength[:, None] * information * strength)
+    seen = np.maximum(seen, 0.0)
+    free = seen > FREE_WEIGHT / (1 - FREE_WEIGHT)
+    directions = strength[:, None] * directions
+    gain = (directions / np.where(free, np.maximum(seen, 1e-300), 1 + seen)) @ directions.T
+    held_back = directions / np.where(free, np.inf, 1 + seen)
     values, vectors = np.linalg.eigh(information)
     real = values > 1e-9 * max(float(values.max(initial=0.0)), 1e-300)
     root = np.where(real, 1 / np.sqrt(np.where(real, values, 1.0)), 0.0)
@@ -197,7 +205,7 @@ def projection(basis: Basis, at: NDArray[np.intp], sigma: FloatArray) -> Project
         weights=(white / sigma[:, None]).T,
         gain=gain,
         noise=gain @ information @ gain,
-        missing=gain @ np.diag(inverse_prior) @ gain,
+        missing=held_back @ held_back.T,
         whitener=root[:, None] * vectors.T,
         freedom=int(at.size - real.sum()),
     )
