@@ -1,15 +1,36 @@
-"""Blocks of frames: darks, flats and projections, one event each."""
+"""Parts of a scan: axes that move together; blocks of darks, flats and projections, one event each."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import bluesky.plan_stubs as bps
+import bluesky.preprocessors as bpp
 from bluesky.protocols import Movable, Readable
-from bluesky.utils import MsgGenerator
+from bluesky.utils import MsgGenerator, short_uid
 
 from plans.protocols import FrameDetector
 
-__all__ = ["frame_block", "save_block", "tomogram_block"]
+__all__ = ["frame_block", "move_together", "save_block", "tomogram_block"]
+
+
+def move_together(*moves: tuple[Movable[Any], Any]) -> MsgGenerator[None]:
+    """Move several axes at the same time and wait for all, also for the others when one fails.
+
+    An axis that is still on its way when a plan cleans up would have its move superseded, and that would count as
+    one more failure: the clean-up would end there.
+    """
+    groups = [short_uid("move") for _ in moves]
+    for (axis, target), group in zip(moves, groups, strict=True):
+        yield from bps.abs_set(axis, target, group=group)
+    yield from _wait_for_each(groups)
+
+
+def _wait_for_each(groups: Sequence[str]) -> MsgGenerator[None]:
+    first, *others = groups
+    if others:
+        yield from bpp.finalize_wrapper(bps.wait(first), lambda: _wait_for_each(others))
+    else:
+        yield from bps.wait(first)
 
 
 def frame_block(detector: FrameDetector, *, frames: int, exposure: float) -> MsgGenerator[None]:

@@ -10,15 +10,15 @@ from bluesky.utils import MsgGenerator
 
 from plans.errors import NotInPosition, PlanRefused
 
-__all__ = ["check_exposure", "check_limits", "check_positions_differ", "check_room", "gate"]
+__all__ = ["check_count", "check_limits", "check_positions_differ", "check_positive", "check_room", "gate"]
 
 
-def check_exposure(exposure: float, *, name: str = "exposure") -> float:
-    """The exposure (s) as a float; refuses what is not finite and above 0."""
-    exposure = float(exposure)
-    if not (math.isfinite(exposure) and exposure > 0):
-        raise PlanRefused(f"{name} {exposure} s is not above 0 s")
-    return exposure
+def check_positive(value: float, *, name: str, unit: str) -> float:
+    """The value as a float; refuses what is not finite and above 0."""
+    value = float(value)
+    if not (math.isfinite(value) and value > 0):
+        raise PlanRefused(f"{name} {value} {unit} is not above 0 {unit}")
+    return value
 
 
 def check_count(value: int, *, name: str, least: int) -> int:
@@ -52,8 +52,10 @@ def check_limits(axis: Movable[Any], positions: Iterable[float]) -> None:
 
 def check_room(free_space: Readable[Any], needed: int) -> MsgGenerator[None]:
     """Refuse when fewer than `needed` bytes are free where the detector writes."""
-    free = yield from bps.rd(free_space)
-    if free is not None and free < needed:
+    free = yield from bps.rd(free_space, default_value=None)
+    if free is None:  # a plan that is only looked at, not run
+        return
+    if free < needed:
         raise PlanRefused(
             f"{free_space.name} {free / 1e9:.3f} GB is less than the {needed / 1e9:.3f} GB this plan writes"
         )
@@ -61,7 +63,7 @@ def check_room(free_space: Readable[Any], needed: int) -> MsgGenerator[None]:
 
 def gate(axis: Readable[Any], target: float, *, tolerance: float, unit: str) -> MsgGenerator[float]:
     """Read `axis` back; raise unless it lies within `tolerance` of `target`. Returns the read-back."""
-    actual = yield from bps.rd(axis)
+    actual = yield from bps.rd(axis, default_value=None)
     if actual is None:  # a plan that is only looked at, not run
         return target
     if not abs(actual - target) <= tolerance:

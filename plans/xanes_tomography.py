@@ -77,8 +77,8 @@ def xanes_tomography(
     ------
     PlanRefused
         Before anything moves: empty grids, duplicate or non-finite energies, energies or positions outside the
-        limits, a sample-out position that is the sample-in position, an exposure that is not above 0, too little
-        room on the disk.
+        limits, a sample-out position that is the sample-in position, an exposure or tolerance that is not above 0,
+        too little room on the disk.
     NotInPosition
         When the energy read-back disagrees with the plan; nothing is exposed there.
     """
@@ -92,7 +92,8 @@ def xanes_tomography(
     }  # fmt: skip
     energy_grid = check_grid("energies", energies, unit="eV", unique=True)
     angle_grid = check_grid("angles", angles, unit="deg", unique=False)
-    exposure = guards.check_exposure(exposure)
+    exposure = guards.check_positive(exposure, name="exposure", unit="s")
+    energy_tolerance = guards.check_positive(energy_tolerance, name="energy_tolerance", unit="eV")
     flats = guards.check_count(flats, name="flats", least=1)
     darks = guards.check_count(darks, name="darks", least=1)
     guards.check_positions_differ(sample_in, sample_out, least=least_travel)
@@ -117,7 +118,7 @@ def xanes_tomography(
     def one_energy(target: float) -> MsgGenerator[None]:
         yield from bps.checkpoint()
         yield from bps.mv(shutter, "closed")
-        yield from bps.mv(mono, target, sample_x, sample_out)
+        yield from blocks.move_together((mono, target), (sample_x, sample_out))
         yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
         yield from bps.mv(shutter, "open")
         yield from blocks.frame_block(camera, frames=flats, exposure=exposure)
@@ -131,8 +132,8 @@ def xanes_tomography(
         yield from blocks.save_block("primary", camera, mono, *monitors)
 
     @bpp.stage_decorator([camera])
-    @bpp.run_decorator(md=metadata)
     @bpp.baseline_decorator(list(baseline))
+    @bpp.run_decorator(md=metadata)
     def series() -> MsgGenerator[None]:
         yield from bps.mv(shutter, "closed")
         yield from blocks.frame_block(camera, frames=darks, exposure=exposure)

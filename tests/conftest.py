@@ -38,6 +38,7 @@ class World:
     devices: Any
     put: Callable[[str, Any], None]
     get: Callable[[str], Any]
+    settings: Callable[[], dict[str, Any]] = dict  # what a client may write, and its values; in process only
 
     def fault(self, text: str) -> None:
         """Set a fault, e.g. ``cam=hang``; an empty text heals everything."""
@@ -89,7 +90,11 @@ def in_process_world(beamline_path: Path, tmp_path_factory: pytest.TempPathFacto
         devices = _connected(beamline_path, tmp_path_factory.mktemp("frames"))
     finally:
         layer.restore()
-    yield World("in process", devices, layer.put, layer.get)
+
+    def settings() -> dict[str, Any]:
+        return {name: record.value for name, record in layer.bank.items() if not record.read_only}
+
+    yield World("in process", devices, layer.put, layer.get, settings)
     layer.close()
 
 
