@@ -169,7 +169,9 @@ def test_measured_manganese_oxides_are_in_order(measured_data):
 
 
 def test_mean_valence_of_noisy_voxels_is_not_biased():
-    """At jump/noise 5, where single voxels scatter by 0.15, the mean of 5000 is good to a fifth of that."""
+    """At jump/noise 5, where single voxels scatter by 0.15, the mean of 5000 has a standard error of 0.002.
+
+    The basis is learnt from noisy voxels too: 0.005, common to all."""
     energies = np.concatenate([np.arange(8220.0, 8330, 15), np.arange(8332.0, 8354), np.arange(8360.0, 8510, 15)])
     calibration = calibration_from_references(REFERENCES, energies, WINDOWS)
     a, b = (np.interp(energies, FINE, spectrum.mu) for spectrum, _ in REFERENCES)
@@ -178,7 +180,7 @@ def test_mean_valence_of_noisy_voxels_is_not_biased():
     edges = fit_edges(energies, (1 - share) * a[:, None] + share * b[:, None] + noise, sigma=0.2, normalisation=WINDOWS)
     found = calibration.valence(edges.energy, edges.sigma, code=edges.code)
     profile = shell_profile(found.valence, found.statistical, 0.5 + share, [0.4, 0.6, 1.0, 2.0])
-    np.testing.assert_allclose(profile.mean, [2.0, 2.4, 3.0], atol=0.03)
+    np.testing.assert_allclose(profile.mean, [2.0, 2.4, 3.0], atol=0.015)
     assert profile.count.min() > 4900
 
 
