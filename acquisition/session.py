@@ -53,6 +53,7 @@ class Session:
         )
         self.simulated: SimulatedBeamline | None = None
         self.services: dict[str, Service] = {}
+        self._control: Control | None = None
         self._stack = ExitStack()
 
     def __enter__(self) -> Self:
@@ -66,6 +67,9 @@ class Session:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._control is not None:
+            for device in self._control.beamline.devices():
+                device.destroy()  # before its server ends, so that nobody is told of a lost connection
         self._stack.close()
 
     def start_simulation(self, *, speed: float | None = None) -> SimulatedBeamline:
@@ -111,7 +115,8 @@ class Session:
         beamline = devices.build(self.file)
         devices.connect(beamline, timeout=timeout)
         engine, journal = make_engine(self.file.storage.journal, beamline=self.file.name)
-        return Control(engine, beamline, journal)
+        self._control = Control(engine, beamline, journal)
+        return self._control
 
     def tiled_client(self, *, timeout: float = 60.0) -> Any:
         """A client of this session's Tiled server, once it answers."""
