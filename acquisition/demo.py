@@ -1,6 +1,7 @@
 """The demonstration: one energy-stepped tomography of a simulated particle, from the first motor to the valence map."""
 
 import shutil
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -184,13 +185,15 @@ def _wait_for_map(session: Session, series_uid: str, energies: int) -> Path:
 
 def _where(folder: Path, map_file: Path, picture: Path, session: Session) -> Table:
     table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for what, where in (
         ("picture", picture),
         ("valence map (HDF5)", map_file),
         ("frames (HDF5)", session.file.storage.frames),
         ("journal", session.file.storage.journal),
         ("logs", session.file.storage.logs),
-        ("open it in IPython", f"edgewise open {folder}"),
+        ("open it in IPython", f"{Path(sys.executable).with_name('edgewise')} open {folder}"),
     ):
-        table.add_row(f"[bold]{what}[/bold]", str(where))
+        table.add_row(f"[bold]{what}[/bold]", str(where).replace(f"{Path.cwd()}/", ""))
     return table

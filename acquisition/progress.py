@@ -6,8 +6,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.text import Text
 
 from acquisition.journal import Follower
 
@@ -49,8 +51,9 @@ class SeriesProgress:
             MofNCompleteColumn(),
             TextColumn("{task.fields[note]}"),
             TimeElapsedColumn(),
-            console=console,
         )
+        self._map = Text("")
+        self._live = Live(Group(self._progress, self._map), console=console, refresh_per_second=5)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._follow, name="progress", daemon=True)
         self._marks: list[float] = []
@@ -61,7 +64,7 @@ class SeriesProgress:
         self._energy = ""
 
     def __enter__(self) -> Self:
-        self._progress.start()
+        self._live.start()
         self._thread.start()
         return self
 
@@ -70,7 +73,7 @@ class SeriesProgress:
     ) -> None:
         self._ended.set()
         self._thread.join()
-        self._progress.stop()
+        self._live.stop()
 
     def _follow(self) -> None:
         while True:
@@ -102,9 +105,9 @@ class SeriesProgress:
         left = remaining(self._marks, self._total)
         if left is not None:
             left = max(0.0, left - (time.time() - self._marks[-1]))
-        note = "first energy" if left is None else f"{self._energy}, {left:3.0f} s left"
+        note = "first energy" if left is None else f"{self._energy}, {left:.0f} s left"
+        self._progress.update(self._task, note=note)
         if self._results is not None:
             status = self._results / f"{self._series}.status.txt"
             if status.exists():
-                note += f"; map: {status.read_text().strip()}"
-        self._progress.update(self._task, note=note)
+                self._map.plain = f"map so far: {status.read_text().strip()}"
