@@ -153,7 +153,7 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     found = np.empty((6, 1))
     crossing.refine_crossings(height, 1, at, intervals, found)
     x, slope, step, rise = found[:4, 0]
-    coarse = crossing.COARSE * step * (rise / jump) ** 2
+    coarse = step * crossing.step_error(rise / jump)
     value, _ = interpolation(maps.knots, np.array([x]))
     sigma = float(np.sqrt(((value @ maps.rows) ** 2 @ noise**2)[0] / slope**2 + coarse**2))
     if sigma > LARGEST_SIGMA:

@@ -128,6 +128,16 @@ def test_coarse_grids_say_how_far_off_they_are(voxels, step):
     assert 0.5 < within_one_sigma(map_, made.truth) < 0.9
 
 
+@pytest.mark.parametrize("mixture", [False, True])
+@pytest.mark.parametrize("between", [[8340.0, 8346], [8332.0, 8336, 8340, 8344, 8348, 8352]])
+def test_first_maps_of_a_few_energies_are_not_too_sure(voxels, mixture, between):
+    """Six and ten energies at the jump/noise of a binned voxel: half the error is that of interpolation."""
+    made = voxels(10000, noise=1 / 10, mixture=mixture, energies=np.array([8260.0, 8315, *between, 8400, 8480]))
+    map_ = fitted(made)
+    assert (map_.code == Code.OK).mean() > 0.95
+    assert within_one_sigma(map_, made.defined) > 0.6
+
+
 def test_energies_may_come_in_any_order(voxels):
     made = voxels(2000, photons=1e4)
     order = np.random.default_rng(0).permutation(60)
