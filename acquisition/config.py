@@ -2,32 +2,55 @@
 
 import tomllib
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from acquisition.errors import ConfigurationError
 
-__all__ = ["BeamlineFile", "ScanSettings", "StorageSettings", "TiledSettings", "packaged"]
+__all__ = [
+    "BeamlineFile",
+    "ScanSettings",
+    "SpectroscopyFile",
+    "StationFile",
+    "StorageSettings",
+    "TiledSettings",
+    "load_file",
+    "packaged",
+]
 
 
 class _Table(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class EnergySettings(_Table):
-    """The energy axis: monochromator and zone plate."""
-
-    monochromator: str = Field(description="PV prefix of the monochromator")
-    zone_plate: str = Field(description="PV prefix of the zone plate")
-    tolerance: float = Field(0.2, gt=0, description="eV between read-back and target that count as arrived")
-    settling_time: float = Field(5.0, gt=0, description="s for the read-back to agree after the motors arrived")
-
-
 class PrefixSettings(_Table):
     """A device that is known by its PV prefix."""
 
     prefix: str
+
+
+class MonochromatorSettings(_Table):
+    """The energy axis of a station without a lens: the monochromator."""
+
+    monochromator: str = Field(description="PV prefix of the monochromator")
+    gap_follows: bool = Field(True, description="whether the gap moves with the energy, for a fixed exit")
+    tolerance: float = Field(0.2, gt=0, description="eV between read-back and target that count as arrived")
+    settling_time: float = Field(5.0, gt=0, description="s for the read-back to agree after the motors arrived")
+
+
+class CameraSettings(PrefixSettings):
+    """A camera that follows the energy, so that the magnification stays; the prefix is that of its motor."""
+
+    magnification: float = Field(gt=1, description="of the zone plate")
+    reference: float = Field(0.0, description="mm at the reference energy of the zone plate")
+
+
+class EnergySettings(MonochromatorSettings):
+    """The energy axis of a microscope: the zone plate moves, too, and the camera where it follows."""
+
+    zone_plate: str = Field(description="PV prefix of the zone plate")
+    camera: CameraSettings | None = Field(None, description="the camera, where it follows")
 
 
 class DetectorSettings(PrefixSettings):
@@ -38,15 +61,49 @@ class DetectorSettings(PrefixSettings):
     )
 
 
-class DeviceSettings(_Table):
-    """Every device of the beamline."""
+class ChamberSettings(_Table):
+    """Three ion chambers in the order of the light, and the counter that gates them."""
+
+    counter: str = Field(description="PV prefix")
+    incident: str = Field(description="PV prefix")
+    transmitted: str = Field(description="PV prefix")
+    reference: str = Field(description="PV prefix")
+
+
+class CellSettings(PrefixSettings):
+    """The potentiostat."""
+
+    stale_after: float = Field(10.0, gt=0, description="s of silence after which its values are refused")
+
+
+class SharedSettings(_Table):
+    """What every station has or may have."""
+
+    shutter: PrefixSettings
+    ring: PrefixSettings
+    flux: PrefixSettings
+    photon_shutter: PrefixSettings | None = None
+    cell: CellSettings | None = None
+
+
+class DeviceSettings(SharedSettings):
+    """Every device of a microscope."""
 
     energy: EnergySettings
     sample: PrefixSettings
     detector: DetectorSettings
-    shutter: PrefixSettings
-    ring: PrefixSettings
-    flux: PrefixSettings
+    fly: PrefixSettings | None = None
+    condenser: PrefixSettings | None = None
+    aperture: PrefixSettings | None = None
+    camera_stage: PrefixSettings | None = None
+
+
+class SpectroscopyDevices(SharedSettings):
+    """Every device of a bulk absorption station."""
+
+    energy: MonochromatorSettings
+    chambers: ChamberSettings
+    foil: PrefixSettings
 
 
 class ChannelAccessSettings(_Table):
@@ -89,12 +146,10 @@ class ScanSettings(_Table):
     darks: int = Field(10, ge=1)
 
 
-class BeamlineFile(_Table):
-    """A whole beamline."""
+class StationFile(_Table):
+    """What the files of all stations have in common."""
 
     name: str
-    devices: DeviceSettings
-    scan: ScanSettings
     channel_access: ChannelAccessSettings = ChannelAccessSettings()
     storage: StorageSettings = StorageSettings()
     tiled: TiledSettings = TiledSettings()
@@ -104,14 +159,40 @@ class BeamlineFile(_Table):
     def load(cls, path: Path) -> Self:
         """Read and validate a TOML file; every mistake is named with its key, all at once."""
         try:
-            table = tomllib.loads(Path(path).read_text())
-        except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
-            raise ConfigurationError(f"beamline file {path}: {reason}") from reason
-        try:
-            return cls.model_validate(table)
+            return cls.model_validate(_table(path))
         except ValidationError as reason:
             lines = [f"  {'.'.join(map(str, e['loc']))}: {e['msg']} (given: {e['input']!r})" for e in reason.errors()]
             raise ConfigurationError(f"beamline file {path}:\n" + "\n".join(lines)) from reason
+
+
+class BeamlineFile(StationFile):
+    """A microscope."""
+
+    kind: Literal["microscope"] = "microscope"
+    devices: DeviceSettings
+    scan: ScanSettings
+
+
+class SpectroscopyFile(StationFile):
+    """A bulk absorption station."""
+
+    kind: Literal["spectroscopy"]
+    devices: SpectroscopyDevices
+
+
+def load_file(path: Path) -> BeamlineFile | SpectroscopyFile:
+    """Read the file of any station, by its ``kind``."""
+    kind = _table(path).get("kind", "microscope")
+    if kind == "spectroscopy":
+        return SpectroscopyFile.load(path)
+    return BeamlineFile.load(path)
+
+
+def _table(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
+        raise ConfigurationError(f"beamline file {path}: {reason}") from reason
 
 
 def packaged(name: str) -> Path:

@@ -21,6 +21,7 @@ from ophyd.status import DeviceStatus, StatusBase
 from devices.acquisition import FrameCount
 from devices.errors import DetectorError
 from devices.file_writer import Hdf5Writer
+from devices.setting import Setting
 from devices.status import fail_after
 
 __all__ = ["Camera", "Detector"]
@@ -48,10 +49,21 @@ class Camera(Device):
     data_type = Cpt(EpicsSignalRO, "DataType_RBV", kind="config", string=True)
     rows = Cpt(EpicsSignalRO, "ArraySizeY_RBV", kind="config", auto_monitor=True)
     columns = Cpt(EpicsSignalRO, "ArraySizeX_RBV", kind="config", auto_monitor=True)
+    gain = Cpt(EpicsSignalWithRBV, "Gain", kind="config")
     bin_x = Cpt(EpicsSignalWithRBV, "BinX", kind="config")
     bin_y = Cpt(EpicsSignalWithRBV, "BinY", kind="config")
     manufacturer = Cpt(EpicsSignalRO, "Manufacturer_RBV", kind="config", string=True)
     model = Cpt(EpicsSignalRO, "Model_RBV", kind="config", string=True)
+
+    def describe_configuration(self) -> dict[str, Any]:
+        """Data keys of the settings, with the units that areaDetector's records leave out."""
+        described: dict[str, Any] = super().describe_configuration()
+        for signal, units in (
+            (self.acquire_time, "s"), (self.acquire_period, "s"), (self.rows, "pixel"), (self.columns, "pixel"),
+            (self.bin_x, "pixel"), (self.bin_y, "pixel"),
+        ):  # fmt: skip
+            described[signal.name]["units"] = units
+        return described
 
 
 class Detector(Device):
@@ -65,7 +77,7 @@ class Detector(Device):
     writer = Cpt(Hdf5Writer, "HDF1:")
     pixel_size = Cpt(EpicsSignalRO, "PixelSize", kind="normal", auto_monitor=True)  # nm at the sample
     photons_per_count = Cpt(EpicsSignalRO, "PhotonsPerCount", kind="config", auto_monitor=True)
-    exposure = Cpt(Signal, value=0.0, kind="normal")  # s per frame
+    exposure = Cpt(Setting, value=0.0, units="s", kind="normal")  # per frame
     frames = Cpt(Signal, value=0, kind="omitted")  # frames in the block
 
     margin = 10.0  # s beyond the exposures before a trigger has failed
@@ -77,6 +89,7 @@ class Detector(Device):
         self._emitted = True  # no block waits to be pointed to
         self._count: FrameCount | None = None
         super().__init__(prefix, name=name, **kwargs)
+        self.writer.folder = write_path
         self.pixel_size.name = f"{name}_pixel_size"
 
     @property
@@ -125,7 +138,8 @@ class Detector(Device):
         ----------
         value : dict
             ``frames``: frames in the block; ``per_trigger``: frames of one trigger (default: all of them);
-            ``exposure``: seconds per frame; ``period``: seconds from frame to frame (default: the exposure).
+            ``exposure``: seconds per frame; ``period``: seconds from frame to frame (default: the exposure);
+            ``hardware_triggers``: whether each frame waits for a trigger of its own (default: no).
         """
         frames, exposure = int(value["frames"]), float(value["exposure"])
         per_trigger = int(value.get("per_trigger", frames))
@@ -135,10 +149,12 @@ class Detector(Device):
                 f"{self.name}: a block of {frames} frames, {per_trigger} per trigger, of {exposure} s cannot be taken"
             )
         status = DeviceStatus(self, timeout=30.0)
+        mode = "External" if value.get("hardware_triggers") else "Internal"
 
         def work() -> None:
             try:
                 self.cam.acquire.put(0)
+                self.cam.trigger_mode.set(mode, timeout=5).wait(5)
                 self.cam.acquire_time.set(exposure, timeout=5).wait(5)
                 self.cam.acquire_period.set(period, timeout=5).wait(5)
                 self.cam.num_images.set(per_trigger, timeout=5).wait(5)
@@ -156,12 +172,15 @@ class Detector(Device):
 
     def trigger(self) -> StatusBase:
         """Take the frames of one trigger; success means that they have been counted in the file."""
+        period = max(float(self.cam.acquire_time.get()), float(self.cam.acquire_period.get()))
+        return self.acquire(self._per_trigger * period + self.margin)
+
+    def acquire(self, limit: float) -> StatusBase:
+        """Take the frames of one trigger within `limit` seconds; a flight knows best how long it lasts."""
         if self._count is None or self._emitted:
             raise DetectorError(f"{self.name} was triggered before a block of frames was prepared")
         self._expected += self._per_trigger
-        period = max(float(self.cam.acquire_time.get()), float(self.cam.acquire_period.get()))
         status = DeviceStatus(self)
-        limit = self._per_trigger * period + self.margin
         fail_after(status, limit, lambda: self._not_done(limit), then=self._stop_camera)
         self._count.expect(self._expected, status, self.name)
         self.cam.acquire.put(1, wait=False)
@@ -179,9 +198,12 @@ class Detector(Device):
     def describe(self) -> dict[str, Any]:
         """Data keys: exposure, pixel size and the external blocks."""
         described = super().describe()
-        frames, (rows, columns) = int(self.frames.get()), self._frame_shape
         described[f"{self.name}_pixel_size"]["units"] = "nm"
-        described[f"{self.name}_exposure"]["units"] = "s"
+        return {**described, **self.describe_block(int(self.frames.get()))}
+
+    def describe_block(self, frames: int) -> dict[str, Any]:
+        """Data keys of the external datasets with `frames` frames in each row."""
+        rows, columns = self._frame_shape
         external: dict[str, Any] = OrderedDict()
         external[f"{self.name}_frames"] = {
             "source": f"{self.prefix}cam1:",
@@ -201,8 +223,7 @@ class Detector(Device):
                 "units": units,
                 "external": "STREAM:",
             }
-        described.update(external)
-        return dict(described)
+        return external
 
     def read(self) -> dict[str, Any]:
         """Exposure and pixel size of a complete block; refuses an incomplete one."""
@@ -218,7 +239,12 @@ class Detector(Device):
 
     def collect_asset_docs(self, index: int | None = None) -> Iterator[tuple[str, dict[str, Any]]]:
         """Point to the file of the block that has just been read, once."""
-        if self.get_index() == 0 or index == 0:
+        if index != 0:
+            yield from self.point_to_block(rows=1)
+
+    def point_to_block(self, *, rows: int) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Documents that point to a complete block, once: all of it as one row, or each frame as a row."""
+        if self.get_index() == 0:
             return
         self._emitted = True
         uri = f"file://localhost{self.writer.file_name_now}"
@@ -231,7 +257,7 @@ class Detector(Device):
                 parameters={"dataset": dataset, "swmr": True, "chunk_shape": (1,)},
             )
             yield "stream_resource", dict(bundle.stream_resource_doc)
-            yield "stream_datum", dict(bundle.compose_stream_datum({"start": 0, "stop": 1}))
+            yield "stream_datum", dict(bundle.compose_stream_datum({"start": 0, "stop": rows}))
 
 
 def _dtype(data_type: str) -> str:

@@ -5,32 +5,34 @@ import threading
 from typing import Any
 
 from ophyd import Component as Cpt
-from ophyd import Device, Signal
+from ophyd import Device
 from ophyd import FormattedComponent as FCpt
 from ophyd.status import DeviceStatus, StatusBase
 
 from devices.errors import LimitError, MotionError
 from devices.monochromator import Monochromator
 from devices.motors import Motor
+from devices.setting import Setting
 from devices.status import fail, fail_after, fail_on_disconnect, finish
-from devices.zone_plate import ZonePlate
 
 __all__ = ["Energy"]
 
 
 class Energy(Device):
-    """Photon energy in eV.
+    """Photon energy in eV, of a station without a lens.
 
-    Setting it moves the Bragg angle and the zone plate together. The status ends with success only when both
-    motors have arrived and the energy read-back lies within `tolerance` of the target; otherwise it fails
-    `settling_time` seconds after the motors arrived, or as soon as a motor fails.
+    Setting it moves the Bragg angle and, with `gap_follows`, the gap for a fixed exit. The status ends with success
+    only when all motors have arrived and the energy read-back lies within `tolerance` of the target; otherwise it
+    fails `settling_time` seconds after the motors arrived, or as soon as a motor fails, and then stops the others.
 
     Reads `<name>` (read-back, eV) and `<name>_setpoint` (planned, eV).
 
     Parameters
     ----------
-    monochromator, zone_plate : str
-        PV prefixes of the two.
+    monochromator : str
+        Its PV prefix.
+    gap_follows : bool
+        Whether the gap moves with the energy.
     tolerance : float
         eV between read-back and target that count as arrived.
     settling_time : float
@@ -38,10 +40,9 @@ class Energy(Device):
     """
 
     monochromator = FCpt(Monochromator, "{_monochromator}")
-    zone_plate = FCpt(ZonePlate, "{_zone_plate}")
-    setpoint = Cpt(Signal, value=math.nan, kind="normal")
-    tolerance = Cpt(Signal, value=0.2, kind="config")
-    settling_time = Cpt(Signal, value=5.0, kind="config")
+    setpoint = Cpt(Setting, value=math.nan, units="eV", kind="normal")
+    tolerance = Cpt(Setting, value=0.2, units="eV", kind="config")
+    settling_time = Cpt(Setting, value=5.0, units="s", kind="config")
 
     def __init__(
         self,
@@ -49,12 +50,14 @@ class Energy(Device):
         *,
         name: str,
         monochromator: str,
-        zone_plate: str,
+        gap_follows: bool = True,
         tolerance: float = 0.2,
         settling_time: float = 5.0,
         **kwargs: Any,
     ) -> None:
-        self._monochromator, self._zone_plate = monochromator, zone_plate
+        self._monochromator = monochromator
+        self.gap_follows = gap_follows
+        self._latest: StatusBase | None = None
         super().__init__(prefix, name=name, **kwargs)
         self.readback.name = name
         self.tolerance.put(float(tolerance))
@@ -84,44 +87,51 @@ class Energy(Device):
     def limits(self) -> tuple[float, float]:
         """Lowest and highest energy (eV) that every motor of the axis allows."""
         low, high = self.monochromator.limits
-        z_low, z_high = self.zone_plate.z.limits
-        if z_low < z_high:
-            slope = self.zone_plate.focus(1.0) - self.zone_plate.focus(0.0)  # mm/eV, above 0
-            at_zero = self.zone_plate.focus(0.0)
-            low, high = max(low, (z_low - at_zero) / slope), min(high, (z_high - at_zero) / slope)
-        return low, high
+        return float(low), float(high)
+
+    def targets(self, value: float) -> dict[Motor, float]:
+        """Where each motor of the axis stands at the energy `value` (eV)."""
+        bragg = self.monochromator.bragg_angle(value)
+        motors: dict[Motor, float] = {self.monochromator.bragg: bragg}
+        if self.gap_follows:
+            motors[self.monochromator.gap] = self.monochromator.fixed_exit_gap(bragg)
+        return motors
 
     def check_value(self, value: float) -> None:
-        """Refuse an energy (eV) that is not finite or outside `limits`."""
+        """Refuse an energy (eV) that is not finite, outside `limits`, or beyond a motor's own limits."""
         low, high = self.limits
         if not math.isfinite(value) or not low <= value <= high:
             raise LimitError(f"energy {value} eV is outside {low:.1f}..{high:.1f} eV of {self.name}")
+        for motor, target in self.targets(value).items():
+            motor.check_value(target)
 
     def set(self, value: float) -> StatusBase:
         """Move to the energy `value` (eV); the status ends as the class describes."""
         value = float(value)
         self.check_value(value)
-        targets: dict[Motor, float] = {
-            self.monochromator.bragg: self.monochromator.bragg_angle(value),
-            self.zone_plate.z: self.zone_plate.focus(value),
-        }
-        for motor, target in targets.items():
-            motor.check_value(target)
         self.setpoint.put(value)
-        status = DeviceStatus(self)
+        self._latest = status = DeviceStatus(self)
         fail_on_disconnect(status, self.readback)
-        moves = [motor.set(target) for motor, target in targets.items()]
+        moves = {motor: motor.set(target) for motor, target in self.targets(value).items()}
         waiting = threading.Semaphore(len(moves) - 1)
 
         def arrived(move: StatusBase) -> None:
             if (reason := move.exception()) is not None:
                 fail(status, reason)
+                self._stop_others(status, moves)
             elif not waiting.acquire(blocking=False):  # the last one
                 self._wait_for_readback(status, value)
 
-        for move in moves:
+        for move in moves.values():
             move.add_callback(arrived)
         return status
+
+    def _stop_others(self, status: StatusBase, moves: dict[Motor, StatusBase]) -> None:
+        """Stop what still moves after a failure, unless the axis is on its way to another energy already."""
+        if self._latest is status:
+            for motor, move in moves.items():
+                if not move.done:
+                    motor.motor_stop.put(1, wait=False)
 
     def _wait_for_readback(self, status: StatusBase, target: float) -> None:
         tolerance, limit = float(self.tolerance.get()), float(self.settling_time.get())
@@ -141,6 +151,8 @@ class Energy(Device):
         status.add_callback(lambda _: self.readback.unsubscribe(token))
 
     def stop(self, *, success: bool = False) -> None:
-        """Stop every motor of the axis."""
-        self.monochromator.bragg.stop(success=success)
-        self.zone_plate.z.stop(success=success)
+        """Stop every motor of the axis; `success` as for a motor."""
+        if success and self._latest is not None:
+            finish(self._latest)
+        for motor in self.targets(self.position):
+            motor.stop(success=success)

@@ -2,8 +2,11 @@
 
 DeviceError
 ├── MotionError      a motor or axis did not arrive where it was sent
-├── DetectorError    frames are missing, or the detector or its file reports an error
-├── ShutterError     the shutter did not follow its command
+├── DetectorError    frames or counts are missing, or the detector or its file reports an error
+├── FlyError         a flight gave fewer triggers than asked for
+├── ShutterError     a shutter did not follow its command
+├── FoilError        the foil did not follow its command
+├── CellError        the cycler is silent, has tripped or did not follow its command
 └── LimitError       a value was refused before anything moved (also ophyd's LimitError)
 """
 
@@ -19,11 +22,23 @@ class MotionError(DeviceError):
 
 
 class DetectorError(DeviceError):
-    """Frames are missing, or the detector or its file writer reports an error."""
+    """Frames or counts are missing, or the detector or its file writer reports an error."""
+
+
+class FlyError(DeviceError):
+    """A flight gave fewer triggers than asked for, or did not begin."""
 
 
 class ShutterError(DeviceError):
-    """The shutter did not follow its command."""
+    """A shutter did not follow its command."""
+
+
+class FoilError(DeviceError):
+    """The foil did not follow its command."""
+
+
+class CellError(DeviceError):
+    """The cycler is silent, has tripped or did not follow its command."""
 
 
 class LimitError(DeviceError, OphydLimitError):

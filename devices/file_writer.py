@@ -18,9 +18,10 @@ class FreeSpace(Signal):
     """Free bytes in the folder the detector writes to, asked of the file system at each reading."""
 
     def get(self, **_: Any) -> int:
-        """Free bytes, or 0 where the folder does not exist."""
-        folder = Path(self.parent.file_path.get())
-        return shutil.disk_usage(folder).free if folder.is_dir() else 0
+        """Free bytes where the folder is or will be made."""
+        folder = Path(self.parent.folder)
+        there = next(place for place in (folder, *folder.parents) if place.is_dir())
+        return shutil.disk_usage(there).free
 
 
 class Hdf5Writer(Device):
@@ -46,6 +47,7 @@ class Hdf5Writer(Device):
     dropped_arrays = Cpt(EpicsSignalWithRBV, "DroppedArrays", kind="omitted")
     free_space = Cpt(FreeSpace, kind="omitted")
 
+    folder = "/"  # that frames go to
     file_timeout = 10.0  # s for the plugin to open a file
 
     @property
@@ -74,16 +76,16 @@ class Hdf5Writer(Device):
             self.capture.put(0, wait=True)
         self.file_name.put(file_name)
         self.num_capture.put(frames)
-        capturing = threading.Event()
+        answered = threading.Event()  # it captures, or the put is over already: the file could not be opened
 
         def on_capture(value: Any = None, **_: Any) -> None:
             if value:
-                capturing.set()
+                answered.set()
 
-        self.capture.put(1, wait=False)
-        token = self.capture.subscribe(on_capture, run=True)
+        token = self.capture.subscribe(on_capture, run=False)
         try:
-            opened = capturing.wait(self.file_timeout)
+            self.capture.put(1, wait=False, use_complete=True, callback=lambda **_: answered.set())
+            opened = answered.wait(self.file_timeout) and bool(self.capture.get(use_monitor=False))
         finally:
             self.capture.unsubscribe(token)
         if not opened or self.write_status.get(use_monitor=False) != "Write OK":

@@ -91,6 +91,16 @@ class Motor(EpicsMotor):
             wait_for_status(status)
         return status
 
+    def stop(self, *, success: bool = False) -> None:
+        """Stop; `success` says that this is intended, as when a plan pauses: the move then ends without an error."""
+        status = None
+        if success:
+            with self._move_lock:
+                status, self._move_status = self._move_status, None
+        self.motor_stop.put(1, wait=False)
+        if status is not None:
+            finish(status)
+
     def _done_moving(self, success: bool = True, timestamp: float | None = None, value: Any = None, **_: Any) -> None:
         with self._move_lock:
             status = self._move_status

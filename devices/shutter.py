@@ -1,44 +1,32 @@
-"""The fast shutter: it has moved when its status says so, not when the command was sent."""
+"""The shutters: the fast one before the sample, and the photon shutter of the beamline."""
 
-from typing import Any, Literal
+from collections.abc import Mapping
+from typing import ClassVar
 
 from ophyd import Component as Cpt
-from ophyd import Device, EpicsSignal, EpicsSignalRO, Signal
-from ophyd.status import DeviceStatus, StatusBase
 
-from devices.errors import LimitError, ShutterError
-from devices.status import fail_after, fail_on_disconnect, finish
+from devices.errors import ShutterError
+from devices.setting import Setting
+from devices.switch import Switch
 
-__all__ = ["Shutter"]
-
-_COMMANDS = {"open": ("Open", "Open"), "closed": ("Close", "Closed")}  # state: (command, status)
+__all__ = ["PhotonShutter", "Shutter"]
 
 
-class Shutter(Device):
-    """A two-state shutter, set to ``"open"`` or ``"closed"``."""
+class Shutter(Switch):
+    """The fast shutter, set to ``"open"`` or ``"closed"``; fails with `ShutterError`."""
 
-    command = Cpt(EpicsSignal, "Cmd", string=True, kind="omitted")
-    status = Cpt(EpicsSignalRO, "Sts", string=True, kind="normal", auto_monitor=True)
-    timeout = Cpt(Signal, value=5.0, kind="config")
+    positions: ClassVar[Mapping[str, tuple[str, str]]] = {"open": ("Open", "Open"), "closed": ("Close", "Closed")}
+    failure = ShutterError
 
-    def set(self, value: Literal["open", "closed"]) -> StatusBase:
-        """Open or close; fails with `ShutterError` when the status does not follow within `timeout` seconds."""
-        if value not in _COMMANDS:
-            raise LimitError(f"{self.name} {value!r} is not one of {sorted(_COMMANDS)}")
-        command, wanted = _COMMANDS[value]
-        limit = float(self.timeout.get())
-        status = DeviceStatus(self)
-        fail_on_disconnect(status, self.status)
+    def pause(self) -> None:
+        """Close: the RunEngine calls this when a plan pauses. The plan opens it again from its last checkpoint on."""
+        self.command.put(self.positions["closed"][0], wait=False)
 
-        def on_status(value: Any = None, **_: Any) -> None:
-            if str(value) == wanted:
-                finish(status)
 
-        def did_not_follow() -> ShutterError:
-            return ShutterError(f"{self.name} did not become {wanted} within {limit} s; it is {self.status.get()}")
+class PhotonShutter(Switch):
+    """The shutter between ring and optics: slow, and often in the hands of the ring. It stays open during a pause."""
 
-        fail_after(status, limit, did_not_follow)
-        self.command.put(command, wait=False)
-        token = self.status.subscribe(on_status, run=True)
-        status.add_callback(lambda _: self.status.unsubscribe(token))
-        return status
+    positions = Shutter.positions
+    failure = ShutterError
+
+    timeout = Cpt(Setting, value=15.0, units="s", kind="config")

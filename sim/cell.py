@@ -5,6 +5,7 @@ which the metals hardly move and oxygen gives the charge (Zhang et al., suppleme
 """
 
 import asyncio
+from typing import Any
 
 import numpy as np
 
@@ -70,9 +71,11 @@ class Cell:
         self.command = bank.add(prefix + "Cmd", STOP, enums=("Stop", "Charge", "Discharge", "Hold"), on_put=self._put)
         states = ("Idle", "Charging", "Discharging", "Holding", "Fault")
         self.status = bank.add(prefix + "Status", IDLE, enums=states, read_only=True)
-        self.current_set = bank.add(prefix + "CurrentSet", 0.1, units="mA", on_put=self._put_current)
-        self.upper = bank.add(prefix + "UpperVoltage", 4.8, units="V", on_put=self._put_voltage)
-        self.lower = bank.add(prefix + "LowerVoltage", 2.0, units="V", on_put=self._put_voltage)
+        current: dict[str, Any] = {"units": "mA", "limits": (0.0, 100.0), "on_put": self._put_current}
+        self.current_set = bank.add(prefix + "CurrentSet", 0.1, **current)
+        voltage: dict[str, Any] = {"units": "V", "limits": (0.0, SAFE_VOLTAGE), "on_put": self._put_voltage}
+        self.upper = bank.add(prefix + "UpperVoltage", 4.8, **voltage)
+        self.lower = bank.add(prefix + "LowerVoltage", 2.0, **voltage)
         self.mass = bank.add(prefix + "Mass", mass, units="mg", read_only=True)
         self.voltage = bank.add(prefix + "Voltage", self._voltage(0.0), units="V", read_only=True)
         self.current = bank.add(prefix + "Current", 0.0, units="mA", read_only=True)
