@@ -15,7 +15,6 @@ from analysis.edge import Code
 from analysis.electrochemistry import CellWarning, read_eclab
 from analysis.operando import Measured, OperandoResult, join_cell
 from analysis.series_files import read_spectra_folder
-from analysis.text_tables import FileFormatError
 
 __all__ = ["draw_operando", "operando", "print_operando"]
 
@@ -42,11 +41,11 @@ def operando(
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always", CellWarning)
             record = read_eclab(*cell, timezone=timezone, mass_mg=mass_mg)
-    except (FileFormatError, OSError) as reason:
+        for warning in caught:
+            console.print(f"[yellow]note[/yellow] {warning.message}")
+        result = join_cell(series, record)
+    except (ValueError, OSError) as reason:  # what the readers and the joining refuse, in their own words
         raise EdgewiseError(str(reason)) from reason
-    for warning in caught:
-        console.print(f"[yellow]note[/yellow] {warning.message}")
-    result = join_cell(series, record)
     print_operando(console, result)
     draw_operando(result, picture)
     console.print(f"picture: {picture}")

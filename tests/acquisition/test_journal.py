@@ -85,11 +85,15 @@ def test_a_full_disk_stops_the_scan_and_leaves_no_half_line(tmp_path, run_docume
     documents = run_documents(200, stop=False)
     journal = Journal(tmp_path)
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def keep_all():
+        for name, doc in documents:
+            journal(name, doc)
+
     resource.setrlimit(resource.RLIMIT_FSIZE, (8192, hard))  # the kernel refuses to let any file grow beyond this
     try:
-        with pytest.raises(JournalError, match="disk full|cannot be written"):
-            for name, doc in documents:
-                journal(name, doc)
+        with pytest.raises(JournalError, match=r"disk full|cannot be written"):
+            keep_all()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     cursor = Cursor(journal.path(documents[0][1]["uid"]))
