@@ -19,8 +19,8 @@ ZERO, HALF, ONE, TWO, THREE = np.float32(0), np.float32(0.5), np.float32(1), np.
 HUGE = np.float32(3e38)
 FLAT = np.float32(0.2)  # of the chord's slope: less at the crossing is not believed
 # Error of the interpolated crossing, in steps: the first times the cube of the part of the jump within the step, at
-# most the second, or the third where nearly the whole jump lies within it. Measured on arctangent edges 1 to 2 eV wide and
-# on mixtures of two, at steps of 0.5 to 8 eV (tests/analysis/test_edge.py).
+# most the second, or the third where nearly the whole jump lies within it. Measured on arctangent edges 1 to 2 eV wide
+# and on mixtures of two, at steps of 0.5 to 8 eV (tests/analysis/test_edge.py).
 COARSE, COARSER, COARSEST = np.float32(0.6), np.float32(0.1), np.float32(0.15)
 MOST_OF_IT = np.float32(0.85)
 
