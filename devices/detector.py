@@ -6,7 +6,6 @@ and their times are described as external stream resources, one file each, so th
 progress at most.
 """
 
-import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -22,7 +21,7 @@ from devices.acquisition import FrameCount
 from devices.errors import DetectorError
 from devices.file_writer import Hdf5Writer
 from devices.setting import Setting
-from devices.status import fail_after
+from devices.status import fail_after, run_beside
 
 __all__ = ["Camera", "Detector"]
 
@@ -152,22 +151,17 @@ class Detector(Device):
         mode = "External" if value.get("hardware_triggers") else "Internal"
 
         def work() -> None:
-            try:
-                self.cam.acquire.put(0)
-                self.cam.trigger_mode.set(mode, timeout=5).wait(5)
-                self.cam.acquire_time.set(exposure, timeout=5).wait(5)
-                self.cam.acquire_period.set(period, timeout=5).wait(5)
-                self.cam.num_images.set(per_trigger, timeout=5).wait(5)
-                self.writer.open(f"{self.name}_{uuid.uuid4().hex[:12]}", frames)
-            except Exception as reason:  # noqa: BLE001 - handed over to whoever waits for the status
-                status.set_exception(reason)
-                return
+            self.cam.acquire.put(0)
+            self.cam.trigger_mode.set(mode, timeout=5).wait(5)
+            self.cam.acquire_time.set(exposure, timeout=5).wait(5)
+            self.cam.acquire_period.set(period, timeout=5).wait(5)
+            self.cam.num_images.set(per_trigger, timeout=5).wait(5)
+            self.writer.open(f"{self.name}_{uuid.uuid4().hex[:12]}", frames)
             self.exposure.put(exposure)
             self.frames.put(frames)
             self._per_trigger, self._expected, self._emitted = per_trigger, 0, False
-            status.set_finished()
 
-        threading.Thread(target=work, name=f"prepare {self.name}", daemon=True).start()
+        run_beside(work, status, f"prepare {self.name}")
         return status
 
     def trigger(self) -> StatusBase:

@@ -18,7 +18,7 @@ from ophyd.status import DeviceStatus, StatusBase
 from devices.detector import Detector
 from devices.errors import FlyError, LimitError
 from devices.motors import Motor
-from devices.status import fail, fail_on_disconnect, finish
+from devices.status import fail, fail_on_disconnect, finish, run_beside
 
 __all__ = ["Flight", "FlyScan"]
 
@@ -128,14 +128,14 @@ class FlyScan(Device):
         def work() -> None:
             block = {"frames": flight.points, "exposure": flight.exposure, "period": flight.period}
             opened = self._detector.prepare({**block, "hardware_triggers": True})
-            self.disarm.set(1, timeout=None).wait(5)
+            self.disarm.put(1, wait=True)
             for signal, number in ((self.start, flight.start), (self.step, flight.step), (self.points, flight.points)):
                 signal.set(number, timeout=5).wait(5)
             opened.wait(30)
             turn.wait()  # a motor's move has a limit of its own
             self._flight = flight
 
-        _in_thread(work, status, f"prepare {self.name}")
+        run_beside(work, status, f"prepare {self.name}")
         return status
 
     def kickoff(self) -> StatusBase:
@@ -161,7 +161,7 @@ class FlyScan(Device):
                 self._make_safe(failed=True)
 
         status.add_callback(clean)
-        _in_thread(work, status, f"kickoff {self.name}")
+        run_beside(work, status, f"kickoff {self.name}")
         return status
 
     def complete(self) -> StatusBase:
@@ -199,7 +199,7 @@ class FlyScan(Device):
             self.kickoff().wait(30)
             self.complete().wait()  # has limits of its own
 
-        _in_thread(work, status, f"fly {self.name}")
+        run_beside(work, status, f"fly {self.name}")
         return status
 
     def pause(self) -> None:
@@ -260,17 +260,3 @@ class FlyScan(Device):
         velocity, self._usual_velocity = self._usual_velocity, None
         if velocity is not None:
             self._rotation.velocity.put(velocity, wait=False)
-
-
-def _in_thread(work: Any, status: DeviceStatus, name: str) -> None:
-    """Run `work` beside the RunEngine; its end, or what it raises, ends `status`."""
-
-    def run() -> None:
-        try:
-            work()
-        except Exception as reason:  # noqa: BLE001 - handed over to whoever waits for the status
-            fail(status, reason)
-        else:
-            finish(status)
-
-    threading.Thread(target=run, name=name, daemon=True).start()

@@ -6,9 +6,11 @@ from typing import Any
 
 from ophyd.signal import EpicsSignalBase
 from ophyd.status import StatusBase
-from ophyd.utils import DisconnectedError, InvalidState
+from ophyd.utils import DisconnectedError, InvalidState, StatusTimeoutError, WaitTimeoutError
 
-__all__ = ["fail", "fail_after", "fail_on_disconnect", "finish"]
+from devices.errors import DeviceError
+
+__all__ = ["fail", "fail_after", "fail_on_disconnect", "finish", "run_beside"]
 
 
 def finish(status: StatusBase) -> None:
@@ -18,6 +20,8 @@ def finish(status: StatusBase) -> None:
 
 def fail(status: StatusBase, reason: Exception) -> None:
     """Finish `status` with `reason` unless it has ended already."""
+    if type(reason) in (StatusTimeoutError, WaitTimeoutError):  # ophyd keeps these two for itself
+        reason = DeviceError(f"no answer in time: {reason}")
     _end(status, lambda: status.set_exception(reason))
 
 
@@ -62,6 +66,20 @@ def fail_on_disconnect(status: StatusBase, *signals: EpicsSignalBase) -> None:
             signal.unsubscribe(token)
 
     status.add_callback(unsubscribe)
+
+
+def run_beside(work: Callable[[], None], status: StatusBase, name: str) -> None:
+    """Run `work` in a thread beside the RunEngine; its end, or what it raises, ends `status`."""
+
+    def run() -> None:
+        try:
+            work()
+        except Exception as reason:  # noqa: BLE001 - handed over to whoever waits for the status
+            fail(status, reason)
+        else:
+            finish(status)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
 
 
 def _end(status: StatusBase, how: Callable[[], None]) -> None:
