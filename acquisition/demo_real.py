@@ -3,19 +3,23 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
+import numpy as np
 from rich.console import Console
 
 from acquisition.demo import NICKEL, DemoResult, DemoSettings, run_demo
 from acquisition.errors import EdgewiseError
 from acquisition.operando_report import operando
-from analysis.edge import half_height
+from analysis.edge import Code, half_height
+from analysis.energy_scale import FOIL_ENERGIES
 from analysis.operando import OperandoResult
 from analysis.spectra import Spectrum, default_normalisation
 from analysis.spectrum_files import read_spectrum
-from analysis.text_tables import FileFormatError
 
 __all__ = ["RealInput", "find_input", "run_demo_real", "settings_for"]
+
+PROFILE = ((0.0, 0.15), (0.4, 0.35), (1.2, 0.7), (2.5, 0.85), (5.0, 0.9))  # depth (µm), between the valences
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,29 @@ class RealInput:
     references: tuple[tuple[Path, float], ...]
     spectra: Path
     cell: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A reference spectrum with its valence and half height (eV)."""
+
+    path: Path
+    valence: float
+    spectrum: Spectrum
+    half_height: float
+
+    @classmethod
+    def read(cls, path: Path, valence: float) -> Self:
+        """Read a reference; refuse a file that is no spectrum or has no edge."""
+        try:
+            spectrum = read_spectrum(path)
+            steepest = float(spectrum.energy[int(np.gradient(spectrum.mu, spectrum.energy).argmax())])
+            edge = half_height(spectrum.energy, spectrum.mu, default_normalisation(spectrum.energy, steepest))
+        except (ValueError, OSError) as reason:  # what the reader refuses, in its own words
+            raise EdgewiseError(str(reason)) from reason
+        if edge.code != Code.OK:
+            raise EdgewiseError(f"{path}: no half height is found ({edge.code.name})")
+        return cls(Path(path).absolute(), valence, spectrum, float(edge.energy))
 
 
 def find_input(folder: Path) -> RealInput:
@@ -77,45 +104,56 @@ def _folder_of_spectra(folder: Path) -> Path | None:
     return best if best is not None and counts[best] >= 10 else None
 
 
-def settings_for(references: Iterable[tuple[Path, float]], *, element: str = "Ni") -> DemoSettings:
-    """The demonstration of `acquisition.demo` with measured references: the energies follow their edges.
+def settings_for(references: Iterable[tuple[Path, float]]) -> DemoSettings:
+    """The demonstration of `acquisition.demo` with measured references: element and energies follow their edges.
 
     The references are on an energy scale of their own, and the simulated beamline takes it over with them.
     """
-    known: list[tuple[Path, float, float, Spectrum]] = []
-    for path, valence in references:
-        try:
-            spectrum = read_spectrum(path, element=element)
-        except (FileFormatError, OSError) as reason:
-            raise EdgewiseError(str(reason)) from reason
-        known.append((path.absolute(), valence, _half_height(spectrum), spectrum))
-    if len({valence for _, valence, _, _ in known}) < 2:
+    known = sorted((_Reference.read(path, valence) for path, valence in references), key=lambda r: r.valence)
+    if len({reference.valence for reference in known}) < 2:
         raise EdgewiseError(f"{len(known)} references given; two of different valence are needed")
+    element, edge = _element(known)
     # The energies of the built-in references, whose half heights are 8342.1 and 8344.8 eV, moved along.
-    middle = sum(edge for _, _, edge, _ in known) / len(known)
+    middle = 0.5 * (known[0].half_height + known[-1].half_height)
     move = round(middle - 8343.45, 1)
-    low, high = max(s.energy[0] for *_, s in known), min(s.energy[-1] for *_, s in known)
-    energies = tuple(min(max(energy + move, float(low)), float(high)) for energy in NICKEL.energies)
+    low = max(float(reference.spectrum.energy[0]) for reference in known)
+    high = min(float(reference.spectrum.energy[-1]) for reference in known)
+    energies = tuple(dict.fromkeys(min(max(energy + move, low), high) for energy in NICKEL.energies))
     pre = f"pre = [{min(energies)}, {8325.0 + move}]"
     post = f"post = [{8370.0 + move}, {max(energies)}]"
-    tables = "".join(
-        f'\n[[simulation.references]]\npath = "{path}"\nvalence = {valence}\n' for path, valence, *_ in known
-    )
     return replace(
         NICKEL,
         element=element,
         energies=energies,
         windows=f"{pre}\n{post}\ne0 = {8344.0 + move}\n",
         scale='name = "as measured with the references"\n',
-        references=tuple((str(path), valence) for path, valence, *_ in known),
-        simulation=tables,
+        references=tuple((str(reference.path), reference.valence) for reference in known),
+        simulation=_simulation(known, element, edge),
     )
 
 
-def _half_height(spectrum: Spectrum) -> float:
-    steepest = float(spectrum.energy[int((spectrum.mu[1:] - spectrum.mu[:-1]).argmax())])
-    edge = half_height(spectrum.energy, spectrum.mu, default_normalisation(spectrum.energy, steepest))
-    return float(edge.energy)
+def _simulation(known: list[_Reference], element: str, edge: float) -> str:
+    """TOML of a particle whose valence runs from the first to the last reference, seen with the same pixel."""
+    lowest, highest = known[0].valence, known[-1].valence
+    profile = [[depth, round(lowest + part * (highest - lowest), 4)] for depth, part in PROFILE]
+    lines = [
+        f'element = "{element}"',
+        f"pixel_size = {150.0 * 8333.0 / edge:.2f}",
+        f"specimen = {{valence = {profile}}}",
+    ]
+    for reference in known:
+        lines += ["", "[[simulation.references]]", f'path = "{reference.path}"', f"valence = {reference.valence}"]
+    return "\n".join(lines) + "\n"
+
+
+def _element(known: list[_Reference]) -> tuple[str, float]:
+    """The element whose K edge lies below all half heights, within 30 eV, and that edge in eV."""
+    for element, edge in FOIL_ENERGIES.items():
+        if all(-5.0 < reference.half_height - edge < 30.0 for reference in known):
+            return element, edge
+    found = ", ".join(f"{r.path.name} at {r.half_height:.1f} eV" for r in known)
+    edges = ", ".join(f"{element} {edge} eV" for element, edge in FOIL_ENERGIES.items())
+    raise EdgewiseError(f"the references have their half heights at {found}; known K edges are {edges}")
 
 
 def run_demo_real(

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from acquisition.channel_access import free_port_pair
+from acquisition.errors import ServiceError
 from acquisition.processes import Service
 
 __all__ = ["SimulatedBeamline"]
@@ -47,8 +48,11 @@ class SimulatedBeamline:
         from sim.optics import SILICON_111_BANDWIDTH
         from sim.simulation import Simulation
 
-        simulation = Simulation.from_toml(self._file)
-        references = simulation.load_references()
+        try:
+            simulation = Simulation.from_toml(self._file)
+            references = simulation.load_references()
+        except ValueError as reason:  # what the simulation refuses, in its own words
+            raise ServiceError(str(reason)) from reason
         resolution = SILICON_111_BANDWIDTH if simulation.effects.bandwidth else 0.0
         paths = write_standards(folder, simulation.element, references, resolution=resolution)
         return list(zip(paths, sorted(reference.valence for reference in references), strict=True))
