@@ -119,16 +119,26 @@ class Cursor:
     lines: int = field(default=0, repr=False)
 
     def new(self) -> list[Document]:
-        """Documents written since the last call; half a line at the end is left for later."""
+        """Documents written since the last call; half a line at the end is left for later.
+
+        Raises
+        ------
+        JournalError
+            When the next line is damaged; the documents before it have been given by then.
+        """
         with self.path.open("rb") as file:
             file.seek(self.offset)
             block = file.read()
-        complete = block[: block.rfind(b"\n") + 1]
-        documents = []
-        for line in complete.splitlines():
+        documents: list[Document] = []
+        for line in block[: block.rfind(b"\n") + 1].splitlines(keepends=True):
+            try:
+                documents.append(self._parse(line))
+            except JournalError:
+                if not documents:
+                    raise
+                break
             self.lines += 1
-            documents.append(self._parse(line))
-        self.offset += len(complete)
+            self.offset += len(line)
         return documents
 
     def unfinished_bytes(self) -> int:
@@ -138,14 +148,20 @@ class Cursor:
     def _parse(self, line: bytes) -> Document:
         try:
             name, doc = json.loads(line)
-        except ValueError as reason:
-            raise JournalError(f"{self.path}, line {self.lines}: not a journal line ({reason})") from reason
+            if not (isinstance(name, str) and isinstance(doc, dict)):
+                raise ValueError("not a name and a document")
+        except (ValueError, TypeError) as reason:
+            raise JournalError(f"{self.path}, line {self.lines + 1}: not a journal line ({reason})") from reason
         return name, doc
 
 
 def read(path: Path) -> list[Document]:
-    """All complete documents of a journal file."""
-    return Cursor(Path(path)).new()
+    """All complete documents of a journal file; raises `JournalError` when a line is damaged."""
+    cursor = Cursor(Path(path))
+    documents: list[Document] = []
+    while new := cursor.new():
+        documents += new
+    return documents
 
 
 def find_run(folder: Path, uid: str) -> Path:
@@ -173,7 +189,10 @@ class Follower:
         self._left_alone: set[Path] = set()
 
     def new(self) -> Iterator[tuple[Path, list[Document]]]:
-        """Yield, run by run in order of start, the documents written since the last call."""
+        """Yield, run by run in order of start, the documents written since the last call.
+
+        A run whose file is damaged raises `JournalError` once and is left alone from then on.
+        """
         for path in sorted(self.folder.glob(f"*{SUFFIX}")):
             if path in self._left_alone:
                 continue
@@ -183,7 +202,14 @@ class Follower:
                     continue
                 self.cursors[path] = Cursor(path)
             cursor = self.cursors[path]
-            if path.stat().st_size > cursor.offset and (documents := cursor.new()):
+            if path.stat().st_size <= cursor.offset:
+                continue
+            try:
+                documents = cursor.new()
+            except JournalError:
+                self.leave(path)
+                raise
+            if documents:
                 yield path, documents
 
     def rewind(self, path: Path) -> None:

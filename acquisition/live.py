@@ -16,20 +16,21 @@ from typing import Any
 
 import numpy as np
 
+from acquisition.errors import EdgewiseError, JournalError
 from acquisition.journal import Follower
 from acquisition.map_settings import load_map_settings
 from acquisition.publish import Publisher
 from analysis.edge import Code
 from analysis.export import write_valence_map
-from analysis.live.mapping import MapSettings, RegistrationError, ValenceMap, ValenceMapper
-from analysis.live.series import BlockError, SeriesReader, Tomogram
-from analysis.rotation_axis import RotationAxisError
-from analysis.valence import CalibrationError
+from analysis.live.mapping import ValenceMapper
+from analysis.live.series import SeriesReader, Tomogram
+from analysis.live.valence_map import MapSettings, ValenceMap
 
-__all__ = ["LiveSeries", "summary"]
+__all__ = ["Analyst", "LiveSeries", "summary"]
 
 log = logging.getLogger("edgewise.live")
-UNUSABLE = (BlockError, RegistrationError, RotationAxisError)
+# What spoiled frames, missing files or foreign documents make of the analysis; none of it may end the process.
+UNUSABLE = (ValueError, ArithmeticError, LookupError, OSError, TypeError, RuntimeError, MemoryError)
 
 
 class LiveSeries:
@@ -52,48 +53,62 @@ class LiveSeries:
     ) -> None:
         self.uid: str = start["series_uid"]
         self.path = results / f"{self.uid}.h5"
+        self.left_out: list[str] = []
         self._status = results / f"{self.uid}.status.txt"
         self._reader = SeriesReader(self.uid)
-        self._mapper = ValenceMapper(settings, start["plan_args"]["energies"])
+        arguments = start["plan_args"]
+        self._mapper = ValenceMapper(
+            settings, arguments["energies"], tolerance=float(arguments.get("energy_tolerance", 0.3))
+        )
         self._publisher = publisher
         self._runs: list[str] = []
-        self._left_out: list[str] = []
-        self._energies = 0
+        self._energies: set[float] = set()
 
     def take(self, name: str, doc: dict[str, Any]) -> None:
         """Take one document of a run of this series."""
         if name == "start":
             self._runs.append(doc["uid"])
         try:
-            for tomogram in self._reader(name, doc):
-                self._refresh(tomogram)
+            tomograms = self._reader(name, doc)
         except UNUSABLE as reason:
-            self._left_out.append(str(reason))
-            log.error("left out: %s", reason)
+            self._leave_out(f"a {name} document of run {self._runs[-1]}", reason)
+            tomograms = []
+        for tomogram in tomograms:
+            self._take_tomogram(tomogram)
         if name == "stop":
-            log.info("SERIES %s run %s ended: %s", self.uid, doc["run_start"], doc["exit_status"])
+            log.info("SERIES %s run %s ended: %s", self.uid, doc["run_start"], doc.get("exit_status"))
 
-    def _refresh(self, tomogram: Tomogram) -> None:
+    def _take_tomogram(self, tomogram: Tomogram) -> None:
         begin = time.perf_counter()
-        quality = self._mapper.add(tomogram)
-        self._energies += 1
+        try:
+            quality = self._mapper.add(tomogram)
+        except UNUSABLE as reason:
+            self._leave_out(f"energy {tomogram.planned:.2f} eV", reason)
+            return
+        self._energies.add(tomogram.planned)
         log.info(
             "energy %.2f eV: shift (%.2f, %.2f) px, registration %.2f, voxel noise %.2e /um",
             quality.energy, quality.shift.dy, quality.shift.dx, quality.shift.quality, quality.voxel_sigma,
         )  # fmt: skip
-        if not self._mapper.ready:
-            return
+        if self._mapper.ready:
+            self._refresh(tomogram, begin)
+
+    def _leave_out(self, what: str, reason: BaseException) -> None:
+        self.left_out.append(f"{what}: {type(reason).__name__}: {reason}")
+        log.error("left out: %s", self.left_out[-1])
+
+    def _refresh(self, tomogram: Tomogram, begin: float) -> None:
         try:
             result = self._mapper.result()
-        except CalibrationError as reason:
-            log.warning("no map yet: %s", reason)
+            text = summary(result)
+            write_valence_map(self.path, result, self._origin(tomogram))
+            self._status.write_text(text)
+        except UNUSABLE as reason:
+            log.warning("no map after %d energies: %s: %s", len(self._energies), type(reason).__name__, reason)
             return
-        text = summary(result)
-        write_valence_map(self.path, result, self._origin(tomogram))
-        self._status.write_text(text)
+        log.info("MAP %d %s (%.2f s after its frames)", len(self._energies), text, time.perf_counter() - begin)
         if self._publisher is not None:
             self._publisher.publish(self.uid, result, self._origin(tomogram))
-        log.info("MAP %d %s (%.2f s after its frames)", self._energies, text, time.perf_counter() - begin)
 
     def _origin(self, tomogram: Tomogram) -> dict[str, Any]:
         return {
@@ -101,7 +116,7 @@ class LiveSeries:
             "run_uids": self._runs,
             "raw": [f"raw/{uid}" for uid in self._runs],
             "frames_of_last_energy": str(tomogram.projections.frames[0]),
-            "left_out": self._left_out,
+            "left_out": self.left_out,
             "edgewise_version": version("edgewise"),
             "written": time.time(),
         }
@@ -122,22 +137,58 @@ def summary(result: ValenceMap) -> str:
 
 
 class Analyst:
-    """Hands each run of the journal to the series it belongs to."""
+    """Hands each run of the journal to the series it belongs to.
 
-    def __init__(self, settings: MapSettings, results: Path, publisher: Publisher | None) -> None:
+    Parameters
+    ----------
+    settings, results, publisher
+        As of `LiveSeries`.
+    open_series : int
+        Series kept in memory for further runs; the one that was silent for longest is closed first.
+    """
+
+    def __init__(
+        self, settings: MapSettings, results: Path, publisher: Publisher | None = None, *, open_series: int = 2
+    ) -> None:
         self._settings, self._results, self._publisher = settings, results, publisher
-        self._series: dict[str, LiveSeries] = {}
-        self._of_file: dict[Path, LiveSeries] = {}
+        self._most = open_series
+        self.series: dict[str, LiveSeries] = {}  # the one that spoke last at the end
+        self._of_file: dict[Path, str] = {}
 
     def take(self, path: Path, name: str, doc: dict[str, Any]) -> None:
         """Take one document from the journal file `path`."""
         if name == "start" and doc.get("plan_name") == "xanes_tomography":
-            uid = doc["series_uid"]
-            if uid not in self._series:
-                self._series[uid] = LiveSeries(doc, self._settings, self._results, self._publisher)
-            self._of_file[path] = self._series[uid]
-        if path in self._of_file:
-            self._of_file[path].take(name, doc)
+            self._begin(path, doc)
+        series = self.series.get(self._of_file.get(path, ""))
+        if series is None:
+            return
+        self.series[series.uid] = self.series.pop(series.uid)
+        series.take(name, doc)
+
+    def _begin(self, path: Path, start: dict[str, Any]) -> None:
+        uid = str(start.get("series_uid", ""))
+        try:
+            if not uid:
+                raise ValueError("it names no series")
+            if uid not in self.series:
+                self.series[uid] = LiveSeries(start, self._settings, self._results, self._publisher)
+        except UNUSABLE as reason:
+            log.error("run %s is left out: %s: %s", start["uid"], type(reason).__name__, reason)
+            return
+        self._of_file[path] = uid
+        for silent in list(self.series)[: -self._most]:
+            if silent != uid:
+                self.series.pop(silent).close()
+
+
+def follow(follower: Follower, analyst: Analyst) -> None:
+    """Take everything new from the journal; a damaged file is named and left alone."""
+    try:
+        for path, documents in follower.new():
+            for name, doc in documents:
+                analyst.take(path, name, doc)
+    except JournalError as reason:
+        log.error("left alone from here: %s", reason)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -153,15 +204,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     os.environ.setdefault("TILED_RETRY_TIMEOUT", "5")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout)
     logging.getLogger("httpx").setLevel(logging.WARNING)
-    options.results.mkdir(parents=True, exist_ok=True)
-    settings = load_map_settings(options.settings)
+    try:
+        options.results.mkdir(parents=True, exist_ok=True)
+        settings = load_map_settings(options.settings)
+    except (EdgewiseError, ValueError, OSError) as reason:
+        sys.stderr.write(f"live analysis: {reason}\n")
+        return 1
     publisher = Publisher(options.tiled, os.environ["TILED_API_KEY"]) if options.tiled else None
     analyst, follower = Analyst(settings, options.results, publisher), Follower(options.journal)
     log.info("READY")
     while True:
-        for path, documents in follower.new():
-            for name, doc in documents:
-                analyst.take(path, name, doc)
+        follow(follower, analyst)
         if publisher is not None:
             publisher.retry()
         time.sleep(options.period)

@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 
 from analysis.edge import Code
-from analysis.live.mapping import ValenceMap
+from analysis.live.valence_map import ValenceMap
 
 __all__ = ["VOLUMES", "parameters", "write_valence_map"]
 
@@ -40,6 +40,8 @@ def parameters(result: ValenceMap) -> dict[str, Any]:
         "references": calibration.source,
         "rank": int(result.rank),
         "voxel_size_um": float(result.voxel_size),
+        "offset_zyx": list(result.offset),
+        "field_shape_zyx": list(result.field_shape),
         "rotation_axis_px": float(result.axis.column),
         "rotation_axis_sigma_px": float(result.axis.sigma),
         "energies_eV": [float(energy) for energy in result.energies],
@@ -59,20 +61,26 @@ def write_valence_map(path: Path, result: ValenceMap, origin: Mapping[str, Any])
         Where it comes from: series and run uids, their journal, the versions; stored as attributes of the file.
     """
     new = path.with_suffix(f".{os.getpid()}.new")
-    with h5py.File(new, "w") as file:
-        _attributes(file, {"NX_class": "NXroot", "default": "map", **origin})
-        entry = file.create_group("map")
-        _attributes(entry, {"NX_class": "NXentry", "default": "valence", "parameters": parameters(result)})
-        for name, (unit, meaning) in VOLUMES.items():
-            volume = getattr(result, name)
-            data = volume.astype(np.uint8) if volume.dtype == np.bool_ else volume
-            dataset = entry.create_dataset(name, data=data, compression="lzf", chunks=True)
-            _attributes(dataset, {"units": unit, "long_name": meaning, "axes": "z:y:x"})
-        _write_shells(entry.create_group("shells"), result)
-        _write_calibration(entry.create_group("calibration"), result)
-        _write_quality(entry.create_group("energies"), result)
-        file.flush()
-    os.replace(new, path)
+    try:
+        with h5py.File(new, "w") as file:
+            _write(file, result, origin)
+        os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)  # what a full disk has left
+
+
+def _write(file: h5py.File, result: ValenceMap, origin: Mapping[str, Any]) -> None:
+    _attributes(file, {"NX_class": "NXroot", "default": "map", **origin})
+    entry = file.create_group("map")
+    _attributes(entry, {"NX_class": "NXentry", "default": "valence", "parameters": parameters(result)})
+    for name, (unit, meaning) in VOLUMES.items():
+        volume = getattr(result, name)
+        # Contiguous and not compressed: a map is refreshed while the next energy is being measured.
+        dataset = entry.create_dataset(name, data=volume.view(np.uint8) if volume.dtype == np.bool_ else volume)
+        _attributes(dataset, {"units": unit, "long_name": meaning, "axes": "z:y:x"})
+    _write_shells(entry.create_group("shells"), result)
+    _write_calibration(entry.create_group("calibration"), result)
+    _write_quality(entry.create_group("energies"), result)
 
 
 def _write_shells(group: h5py.Group, result: ValenceMap) -> None:

@@ -71,8 +71,8 @@ class RunningEdges:
 
     @property
     def measured(self) -> FloatArray:
-        """Energies (eV, increasing) that have arrived."""
-        return np.asarray(self.energies[np.isfinite(self._store.sigma)])
+        """Energies (eV, increasing) that have arrived, as measured."""
+        return np.sort(self._store.energies[np.isfinite(self._store.sigma)])
 
     @property
     def ready(self) -> bool:
@@ -85,7 +85,9 @@ class RunningEdges:
         filled = all(((e >= a) & (e <= b)).any() for a, b in windows)
         return bool(filled and ((e >= low) & (e <= high)).sum() >= 1 and e.size >= 3)
 
-    def add(self, index: int, values: ArrayLike, sigma: float, *, replace: bool = False) -> None:
+    def add(
+        self, index: int, values: ArrayLike, sigma: float, *, energy: float | None = None, replace: bool = False
+    ) -> None:
         """Take the voxels of one energy; an energy that comes again is averaged in by its noise.
 
         Parameters
@@ -93,6 +95,8 @@ class RunningEdges:
         index : number of the energy in the order in which energies were planned
         values : [N], absorption; NaN where not measured
         sigma : their noise
+        energy : eV, where it was really measured (the read-back); None takes the planned one. Not with a given
+            basis, which holds at its own energies only
         replace : forget what was added for this energy before (spoiled frames); not possible with a given basis
         """
         if not 0 <= index < self.energies.size:
@@ -102,7 +106,11 @@ class RunningEdges:
             raise ValueError(f"values have shape {new.shape}; {self.n_voxels} voxels are needed")
         if not (np.isfinite(sigma) and sigma > 0):
             raise ValueError(f"sigma {sigma} at {self.energies[self._place[index]]:g} eV is not a positive number")
-        self._store.put(int(self._place[index]), new, sigma, replace=replace)
+        place = int(self._place[index])
+        measured = float(self.energies[place]) if energy is None else float(energy)
+        if not np.isfinite(measured):
+            raise ValueError(f"energy {energy} eV, measured for the planned {self.energies[place]:g} eV, is not finite")
+        self._store.put(place, new, sigma, energy=measured, replace=replace)
 
     def result(self) -> EdgeMap:
         """Return the map of the energies so far; all voxels NOT_MEASURED while `ready` is false."""

@@ -15,11 +15,12 @@ from analysis.edge_map import EdgeMap
 from analysis.edge_reading import ROWS, edge_map, in_parts, read_edges
 from analysis.edge_tables import edge_reader
 from analysis.lowrank import Basis, learn_basis, sampled_voxels
-from analysis.spectra import FloatArray, Normalisation
+from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 Float32Array = NDArray[np.float32]
 
 PART = 1 << 18  # voxels read back together
+_SAME_ENERGY = 1e-3  # eV
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +43,7 @@ class Values:
     def __init__(
         self, energies: FloatArray, n_voxels: int, sample: int, memory: int, directory: str | Path | None
     ) -> None:
-        self.energies = energies
+        self.energies = energies.copy()  # as planned until one is measured
         self.n_voxels = n_voxels
         self.sigma = np.full(energies.size, np.nan)
         self._chosen = sampled_voxels(n_voxels, None, sample)
@@ -55,12 +56,13 @@ class Values:
             self._file = tempfile.TemporaryFile(dir=directory)  # noqa: SIM115 (lives until close)
             self._file.truncate(4 * energies.size * n_voxels)
 
-    def put(self, place: int, values: Float32Array, sigma: float, *, replace: bool) -> None:
-        """Keep one energy."""
+    def put(self, place: int, values: Float32Array, sigma: float, *, energy: float, replace: bool) -> None:
+        """Keep one energy, measured at `energy`."""
         if np.isfinite(self.sigma[place]) and not replace:
             before = self._part(np.array([place]), 0, self.n_voxels)[0]
             share = np.float32(self.sigma[place] ** 2 / (self.sigma[place] ** 2 + sigma**2))
             values = before + share * (values - before)
+            energy = float(self.energies[place] + share * (energy - self.energies[place]))
             sigma = float(1 / np.hypot(1 / self.sigma[place], 1 / sigma))
         self._sample[place] = values[self._chosen]
         if self._rows is not None:
@@ -68,11 +70,14 @@ class Values:
         elif self._file is not None:
             self._file.seek(4 * place * self.n_voxels)
             self._file.write(np.ascontiguousarray(values).data)
+        self.energies[place] = energy
         self.sigma[place] = sigma
 
     def read(self, reading: Reading) -> EdgeMap:
         """Learn a basis from the sample and read all voxels, part by part."""
         at = np.flatnonzero(np.isfinite(self.sigma))
+        at = at[np.argsort(self.energies[at])]  # read-backs of close energies may change places
+        checked_energies(self.energies[at])
         sigma = self.sigma[at]
         basis = learn_basis(self.energies[at], self._sample[at], sigma)
         reader = edge_reader(
@@ -114,11 +119,12 @@ class Sums:
     """The projections of all voxels on a known basis, summed over the energies so far, and a sample of voxels apart."""
 
     def __init__(self, basis: Basis, energies: FloatArray, n_voxels: int, sample: int, threads: int | None) -> None:
-        if basis.energies.shape != energies.shape or (np.abs(basis.energies - energies) > 1e-3).any():
+        if basis.energies.shape != energies.shape or (np.abs(basis.energies - energies) > _SAME_ENERGY).any():
             raise ValueError(
                 f"the basis was learnt on {basis.energies.size} energies "
                 f"{basis.energies[0]:g}..{basis.energies[-1]:g} eV, other than the {energies.size} planned"
             )
+        self.energies = energies
         self.sigma = np.full(energies.size, np.nan)
         self._chosen = sampled_voxels(n_voxels, None, sample)
         self._sample = np.full((energies.size, self._chosen.size), np.nan, np.float32)
@@ -128,8 +134,12 @@ class Sums:
         self._sums = np.zeros((basis.rank, n_voxels), np.float32)
         self._squares = np.zeros(n_voxels, np.float32)
 
-    def put(self, place: int, values: Float32Array, sigma: float, *, replace: bool) -> None:
+    def put(self, place: int, values: Float32Array, sigma: float, *, energy: float, replace: bool) -> None:
         """Add one energy; one that comes again counts as more exposure, for sums cannot forget."""
+        if abs(energy - self.energies[place]) > _SAME_ENERGY:
+            raise ValueError(
+                f"measured at {energy:g} eV, but the basis given was learnt at {self.energies[place]:g} eV"
+            )
         again = bool(np.isfinite(self.sigma[place]))
         if again and replace:
             energy = self._basis.energies[place]

@@ -138,7 +138,9 @@ class _Run:
         elif name == "stream_resource":
             self.resources[doc["uid"]] = doc
         elif name == "stream_datum":
-            resource = self.resources[doc["stream_resource"]]
+            resource = self.resources.get(doc["stream_resource"])
+            if resource is None:
+                raise BlockError(f"run {self.uid}: a stream datum points to a resource that was never declared")
             for number in range(doc["seq_nums"]["start"], doc["seq_nums"]["stop"]):
                 self.pending.setdefault((doc["descriptor"], number), {})[resource["data_key"]] = resource
         elif name == "event":
@@ -207,6 +209,27 @@ def _location(resource: dict[str, Any]) -> tuple[Path, str]:
 def _dataset(path: Path, name: str) -> NDArray[Any]:
     try:
         with h5py.File(path, "r", swmr=True, locking=False) as file:
-            return np.asarray(file[name][()])
-    except (OSError, KeyError) as reason:
+            node = file[name]
+            if not isinstance(node, h5py.Dataset) or node.dtype.kind not in "uif":
+                raise BlockError(f"{path}, dataset {name}: holds no numbers")
+            if _end(node) > path.stat().st_size:
+                raise BlockError(f"{path}, dataset {name}: the file ends before its data do")
+            return np.asarray(node[()])
+    except (OSError, KeyError, RuntimeError) as reason:
+        if isinstance(reason, BlockError):
+            raise
         raise BlockError(f"{path}, dataset {name}: cannot be read ({reason})") from reason
+
+
+def _end(dataset: h5py.Dataset) -> int:
+    """Byte after the last one of a dataset in its file; HDF5 itself reads zeros beyond the end of a cut file."""
+    if dataset.chunks is None:
+        first = dataset.id.get_offset()
+        return 0 if first is None else int(first + dataset.id.get_storage_size())
+    ends = [0]
+
+    def visit(chunk: Any) -> None:
+        ends.append(int(chunk.byte_offset + chunk.size))
+
+    dataset.id.chunk_iter(visit)
+    return max(ends)

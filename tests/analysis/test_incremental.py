@@ -117,3 +117,27 @@ def test_bad_input_is_refused(voxels):
             live.add(0, made.spectra[0][:5], 0.1)
         with pytest.raises(ValueError, match="not a positive number"):
             live.add(0, made.spectra[0], 0.0)
+
+
+def test_the_map_is_made_with_the_energies_that_were_measured(voxels):
+    made = voxels(2000, photons=1e4)
+    order = order_of(made)
+    rng = np.random.default_rng(3)
+    planned = made.energies + rng.uniform(-0.3, 0.3, 60)  # read-backs within a usual tolerance; some change places
+    planned = np.sort(planned)
+    with RunningEdges(planned[order], 2000, normalisation=made.normalisation) as live:
+        for k, place in enumerate(order):
+            live.add(k, made.spectra[place], made.sigma[place], energy=made.energies[place])
+        batch = fit_edges(made.energies, made.spectra, sigma=made.sigma, normalisation=made.normalisation)
+        np.testing.assert_array_equal(live.measured, made.energies)
+        np.testing.assert_array_equal(live.result().energy, batch.energy)
+
+
+def test_a_basis_holds_at_its_own_energies_only(voxels):
+    made = voxels(1000, photons=1e4)
+    basis = fit_edges(made.energies, made.spectra, sigma=made.sigma, normalisation=made.normalisation).basis
+    with (
+        running(made, np.arange(60), basis=basis) as live,
+        pytest.raises(ValueError, match="the basis given was learnt at"),
+    ):
+        live.add(0, made.spectra[0], made.sigma[0], energy=made.energies[0] + 0.2)
