@@ -30,13 +30,19 @@ def configure(servers: Sequence[str], *, repeater_port: int | None = None) -> No
 
 
 def set_timeouts() -> None:
-    """Give every signal made from now on a limit to each wait; ophyd's default write waits for ever."""
+    """Give every signal made from now on a limit to each wait; ophyd's default write waits for ever.
+
+    Raises
+    ------
+    ServiceError
+        When signals exist already that were made without these limits.
+    """
     from ophyd.signal import EpicsSignalBase
 
     try:
         EpicsSignalBase.set_defaults(timeout=5.0, connection_timeout=5.0, write_timeout=10.0)
-    except RuntimeError as reason:  # ophyd refuses once a signal exists
-        if EpicsSignalBase._EpicsSignalBase__any_instantiated and EpicsSignalBase.write_timeout is None:  # type: ignore[attr-defined]
+    except RuntimeError as reason:  # ophyd refuses once a signal exists; right if it was after an earlier call
+        if EpicsSignalBase._EpicsSignalBase__default_write_timeout is None:
             raise ServiceError("set_timeouts() must be called before the first device is made") from reason
 
 
