@@ -34,7 +34,8 @@ class Motor(EpicsMotor):
     limit_violation = Cpt(EpicsSignalRO, ".LVIO", kind="omitted", auto_monitor=True)
     retry_deadband = Cpt(EpicsSignalRO, ".RDBD", kind="config", auto_monitor=True)
 
-    margin = 5.0
+    margin = 5.0  # s beyond the motion
+    monitor_lag = 0.2  # s in which the monitors of a finished move arrive
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._move_lock = threading.Lock()
@@ -86,7 +87,9 @@ class Motor(EpicsMotor):
         self._started_moving = False
         fail_on_disconnect(status, self.motor_done_move, self.user_readback)
         fail_after(status, limit, lambda: self._not_done(position, limit), then=self._stop_record)
-        self.user_setpoint.put(position, wait=False)
+        self.user_setpoint.put(
+            position, wait=False, use_complete=True, callback=functools.partial(self._put_processed, status)
+        )
         if wait:
             wait_for_status(status)
         return status
@@ -101,12 +104,32 @@ class Motor(EpicsMotor):
         if status is not None:
             finish(status)
 
-    def _done_moving(self, success: bool = True, timestamp: float | None = None, value: Any = None, **_: Any) -> None:
+    def _put_processed(self, status: Any, **_: Any) -> None:
+        """The record is through with the move; whether it arrived is judged when its monitors must have come in."""
+        timer = threading.Timer(self.monitor_lag, self._judge, (status,))
+        timer.daemon = True
+        status.add_callback(lambda _: timer.cancel())
+        timer.start()
+
+    def _judge(self, status: MoveStatus) -> None:
+        if self._move_status is status and self.motor_done_move.get():
+            alarm = int(self.user_readback.alarm_severity)
+            self._done_moving(success=alarm <= int(self.tolerated_alarm), final=True)
+
+    def _done_moving(
+        self,
+        success: bool = True,
+        timestamp: float | None = None,
+        value: Any = None,
+        final: bool = False,
+        **_: Any,
+    ) -> None:
+        """Called when DMOV turns 1, which may still be the end of an earlier move: only `final` is failure."""
         with self._move_lock:
             status = self._move_status
             reason = None if status is None else self._reason_not_arrived(float(status.target), success)
-            if reason is not None and success and not self.motor_done_move.get(use_monitor=False):
-                return  # the end of an earlier move: the record is on its way to the new target already
+            if reason is not None and not final:
+                return
             self._move_status = None
         if status is not None and not status.done:
             if reason is None:
@@ -139,7 +162,8 @@ class Motor(EpicsMotor):
         self.motor_stop.put(1, wait=False)
 
     def _reason_not_arrived(self, target: float, success: bool) -> str | None:
-        where = f"{self.name}: at {self.position:.6g} {self.egu}, sent to {target:.6g} {self.egu}"
+        position = self.position
+        where = f"{self.name}: at {position:.6g} {self.egu}, sent to {target:.6g} {self.egu}"
         if self.limit_violation.get():
             return f"{where}: the record refuses it as beyond its soft limits {self.limits}"
         for switch, label in ((self.high_limit_switch, "high"), (self.low_limit_switch, "low")):
@@ -147,8 +171,6 @@ class Motor(EpicsMotor):
                 return f"{where}: {label} limit switch"
         if not success:
             return f"{where}: stopped, or in alarm (severity {int(self.user_readback.alarm_severity)})"
-        if abs(self.position - target) > self.tolerance:
-            return (
-                f"{where}: stopped {abs(self.position - target):.3g} {self.egu} away (tolerance {self.tolerance:.3g})"
-            )
+        if abs(position - target) > self.tolerance:
+            return f"{where}: stopped {abs(position - target):.3g} {self.egu} away (tolerance {self.tolerance:.3g})"
         return None
