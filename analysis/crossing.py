@@ -8,11 +8,11 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.products import FAST, add_squares, multiply
+from analysis.products import FAST, multiply, project, subtract_explained
 
 Array = NDArray[Any]
 
-RUN = 512  # voxels projected together: runs long enough for the memory to keep up
+RUN = 2048  # voxels projected together: runs long enough for the memory to keep up
 TILE = 256  # voxels read together: their heights stay in the nearest cache
 # Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
 ZERO, HALF, ONE, TWO, THREE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(3)
@@ -256,7 +256,6 @@ def read_sums(
     rows, jump_row, fixed_half, fixed_jump, whitener, freedom, given, tables, limits = reader
     height = np.empty((rows.shape[0], TILE), sums.dtype)
     jump = np.empty((1, TILE), sums.dtype)
-    explained = np.empty((whitener.shape[0], TILE), sums.dtype)
     scale2 = np.ones(TILE, sums.dtype)
     for start in range(low, high, TILE):
         count = min(TILE, high - start)
@@ -266,11 +265,8 @@ def read_sums(
             jump[0] += fixed_jump
             height -= fixed_half
         if freedom > 0:
-            multiply(whitener, sums, start, count, explained)
             residual = squares[start : start + count].copy()
-            for j in range(whitener.shape[0]):
-                for v in range(count):
-                    residual[v] -= explained[j, v] * explained[j, v]
+            subtract_explained(whitener, sums, start, count, residual)
             for v in range(count):
                 scale2[v] = (given + (residual[v] if residual[v] > ZERO else ZERO * residual[v])) / (given + freedom)
         read_tile(height, jump[0], scale2, count, first + start - low, tables, limits, out, code)
@@ -292,6 +288,5 @@ def read_spectra(
     squares = np.empty(RUN, weights.dtype)
     for start in range(low, high, RUN):
         count = min(RUN, high - start)
-        multiply(weights, spectra, start, count, sums)
-        add_squares(spectra, start, count, inverse_sigma, squares)
+        project(weights, inverse_sigma, spectra, start, count, sums, squares)
         read_sums(sums, squares, 0, count, start, reader, out, code)

@@ -36,8 +36,9 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
     if reader.raw_height is None or reader.raw_slope is None or sample.shape[1] < 4 * VOXELS_PER_BIN:
         return reader
     sample = np.ascontiguousarray(sample[:, :: max(sample.shape[1] // MOST_VOXELS, 1)])
+    by_voxel = np.ascontiguousarray(sample.T)
     out, code = read_edges(reader, sample, threads=1)
-    curvature = np.gradient(reader.slope_response, 1 / reader.per_ev, axis=0)
+    curvature = np.gradient(reader.slope_response, np.float32(1 / reader.per_ev), axis=0)
     at_edge, gain = _put_back(
         reader,
         reader.at_edge,
@@ -45,12 +46,12 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
         reader.height_response,
         reader.slope_response,
         out[[0, 2]],
-        sample,
+        by_voxel,
         code,
     )
-    at_edge[:, 6] = _noise_on_a_curve(reader, curvature, at_edge, out[[0, 2]], sample, code)
+    at_edge[:, 6] = _noise_on_a_curve(reader, curvature, at_edge, out[[0, 2]], by_voxel, code)
     at_peak, peak_gain = _put_back(
-        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], sample, code
+        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], by_voxel, code
     )
     tables = list(reader.arguments[7])
     tables[5:7] = at_edge, at_peak
@@ -71,7 +72,7 @@ def _put_back(
     projected: Float32Array,
     steepness: Float32Array,
     positions_and_jumps: Float32Array,
-    sample: Float32Array,
+    by_voxel: Float32Array,
     code: NDArray[np.uint8],
 ) -> tuple[Float32Array, Float32Array]:
     """Return the table with its correction, and by what the correction multiplies noise, on the table's grid."""
@@ -82,7 +83,7 @@ def _put_back(
         return table, np.ones(len(table), np.float32)
     x = positions[known].astype(np.float64)
     at = np.clip((x - reader.origin) * reader.per_ev + 0.5, 0, len(table) - 1).astype(np.intp)
-    values = sample.T[known]
+    values = by_voxel[known]
     held_back = raw - projected
     slope = np.einsum("ne,ne->n", steepness[at], values).astype(np.float64)
     usable = np.abs(slope) > 0.3 * np.abs(np.median(slope))
@@ -111,7 +112,7 @@ def _noise_on_a_curve(
     curvature: Float32Array,
     table: Float32Array,
     positions_and_jumps: Float32Array,
-    sample: Float32Array,
+    by_voxel: Float32Array,
     code: NDArray[np.uint8],
 ) -> FloatArray:
     """Return by how much (eV, times the jump squared) noise moves the mean of crossings, on the table's grid."""
@@ -122,7 +123,7 @@ def _noise_on_a_curve(
         return np.zeros(len(table))
     x = positions[known].astype(np.float64)
     at = np.clip((x - reader.origin) * reader.per_ev + 0.5, 0, len(table) - 1).astype(np.intp)
-    bend = np.einsum("ne,ne->n", curvature[at], sample.T[known]) / jumps[known]
+    bend = np.einsum("ne,ne->n", curvature[at], by_voxel[known]) / jumps[known]
     parts = np.array_split(np.argsort(x), bins)
     usual_bend = _binned(bend, parts, np.array([x[p].mean() for p in parts]), reader.grid(len(table)))
     variance = ((reader.height_response * reader.sigma) ** 2).sum(axis=1)
@@ -133,7 +134,8 @@ def _noise_on_a_curve(
 
 def _significance(error: FloatArray, parts: list[NDArray[np.intp]]) -> float:
     """Share of the bins' means that is more than their noise (James and Stein's shrinkage): 0 for noise alone."""
-    chi2 = sum(float(error[p].mean() ** 2 / max(error[p].var(), 1e-30) * p.size) for p in parts)
+    values = [error[p] for p in parts]
+    chi2 = sum(float(e.mean() ** 2 / max(e.var(), 1e-30) * e.size) for e in values)
     return max(1 - len(parts) / chi2, 0.0) if chi2 > 0 else 0.0
 
 
@@ -154,4 +156,4 @@ def _usual_slope(
 
 def _binned(y: FloatArray, parts: list[NDArray[np.intp]], centres: FloatArray, grid: FloatArray) -> FloatArray:
     """Mean of `y` in each part, interpolated from the parts' centres to `grid`; constant beyond the outer ones."""
-    return np.asarray(np.interp(grid, centres, [y[p].mean() for p in parts]))
+    return np.asarray(np.interp(grid, centres, [y[p].sum() / p.size for p in parts]))

@@ -12,7 +12,7 @@ from analysis.lowrank import Basis, Projection, projection
 from analysis.spectra import FloatArray, Normalisation, line_operator
 
 PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's own residual, in degrees of freedom
-TABLE_STEP = 0.05  # eV
+TABLE_STEP = 0.1  # eV
 ANY_SLOPE = 1e20  # spread of slopes of which nothing is known
 EVEN = 2.0  # largest over smallest of four steps that still count as even
 

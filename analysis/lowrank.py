@@ -114,8 +114,8 @@ def learn_basis(
     energy = checked_energies(energies, least=1)
     if rank is not None and not 1 <= rank <= energy.size:
         raise ValueError(f"rank {rank} is outside 1..{energy.size}, the number of energies")
-    whitened = spectra.astype(np.float64) / sigma[:, None]
-    whitened = whitened[:, np.isfinite(whitened).all(axis=0)]
+    complete = np.isfinite(spectra.sum(axis=0))
+    whitened = (spectra if complete.all() else spectra[:, complete]) / sigma[:, None]
     count = whitened.shape[1]
     if count < FEWEST_SPECTRA_PER_ENERGY * energy.size or rank == energy.size:
         return full_basis(energy, sigma)
@@ -201,11 +201,12 @@ def projection(basis: Basis, at: NDArray[np.intp], sigma: FloatArray) -> Project
     values, vectors = np.linalg.eigh(information)
     real = values > 1e-9 * max(float(values.max(initial=0.0)), 1e-300)
     root = np.where(real, 1 / np.sqrt(np.where(real, values, 1.0)), 0.0)
+    whitener = (vectors * root) @ vectors.T  # this root is diagonal where the information is
     return Projection(
         weights=(white / sigma[:, None]).T,
         gain=gain,
         noise=gain @ information @ gain,
         missing=held_back @ held_back.T,
-        whitener=root[:, None] * vectors.T,
+        whitener=np.where(np.abs(whitener) > 1e-5 * np.abs(whitener).max(initial=0.0), whitener, 0.0),
         freedom=int(at.size - real.sum()),
     )
