@@ -20,6 +20,8 @@ from acquisition.journal import Document, Follower
 __all__ = ["Archive", "RunUpload"]
 
 log = logging.getLogger("edgewise.archive")
+# What documents that Tiled cannot hold make of its writer.
+UNFIT = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 
 
 class RunUpload:
@@ -32,7 +34,13 @@ class RunUpload:
     def __init__(self, catalog: Any) -> None:
         from bluesky_tiled_plugins.writing.tiled_writer import RunNormalizer, _RunWriter
 
-        self._writer = _RunWriter(catalog, batch_size=1_000_000)
+        class Writer(_RunWriter):  # type: ignore[misc]
+            """Appends rows once: the original repeats an append whose answer was lost, which can double rows."""
+
+            def _append_with_retry(self, df_client: Any, table: Any, desc_name: str) -> None:  # noqa: ARG002
+                df_client.append_partition(0, table)
+
+        self._writer = Writer(catalog, batch_size=1_000_000)
         self._normalizer = RunNormalizer()
         self._normalizer.subscribe(self._writer)
 
@@ -70,28 +78,37 @@ class Archive:
         self._connect = connect
         self._catalog: Any = None
         self._uploads: dict[Path, RunUpload] = {}
+        self._away = ""
 
     def step(self) -> bool:
         """Send everything new; True when the server answered, False when it is away (call again later)."""
         import httpx
 
-        path = None
         try:
             if self._catalog is None:
                 self._catalog = self._connect()
+                self._away = ""
             for path, documents in self.follower.new():
-                self._send(path, documents)
-        except (httpx.TransportError, ConnectionError) as reason:
+                self._offer(path, documents)
+        except (httpx.HTTPError, ConnectionError) as reason:
             self._server_away(reason)
             return False
+        except JournalError as reason:
+            log.error("a run is archived only up to a damaged line of its journal: %s", reason)
+        return True
+
+    def _offer(self, path: Path, documents: Sequence[Document]) -> None:
+        """Send what is new of one run; a run that cannot be archived does not stand in the way of the others."""
+        import httpx
+
+        try:
+            self._send(path, documents)
         except httpx.HTTPStatusError as reason:
             if reason.response.status_code >= 500:
-                self._server_away(reason)
-                return False
+                raise
             self._refused(path, reason)
-        except JournalError as reason:
+        except UNFIT as reason:
             self._refused(path, reason)
-        return True
 
     def _send(self, path: Path, documents: Sequence[Document]) -> None:
         if path not in self._uploads:
@@ -118,20 +135,19 @@ class Archive:
 
     def _server_away(self, reason: Exception) -> None:
         """Start every unfinished run over when the server is back: what it kept of the last batch is unknown."""
-        if self._catalog is not None:
-            log.warning("Tiled is away (%s); the journal keeps everything until it is back", reason)
-        self._catalog = None
-        for path in [*self._uploads, *self.follower.cursors]:
+        text = f"{type(reason).__name__}: {reason}"
+        if text != self._away:
+            log.warning("Tiled is away (%s); the journal keeps everything until it is back", text)
+        self._catalog, self._away = None, text
+        for path in list(self.follower.cursors):
             self.follower.rewind(path)
         self._uploads.clear()
 
-    def _refused(self, path: Path | None, reason: Exception) -> None:
-        """Leave a run alone that cannot be archived; the others go on."""
-        if path is None:
-            raise reason
+    def _refused(self, path: Path, reason: Exception) -> None:
         log.error(
-            "run in %s cannot be archived and is left out until the archive is started again: %s",
+            "run in %s cannot be archived and is left out until the archive is started again: %s: %s",
             path,
+            type(reason).__name__,
             reason,
         )
         self._uploads.pop(path, None)

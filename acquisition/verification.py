@@ -12,11 +12,25 @@ from acquisition.session import Session
 from acquisition.tiled_server import RAW
 from analysis.live.series import SeriesReader, Tomogram
 
-__all__ = ["verify_archive"]
+__all__ = ["verify_archive", "verify_run"]
 
 
 def verify_archive(session: Session, journal: Path, *, timeout: float = 60.0) -> list[str]:
-    """Compare energies and frames of a run in the journal with what Tiled and databroker give.
+    """Compare a run of a session with what the session's Tiled server gives (see `verify_run`)."""
+    return verify_run(session.tiled_client()[RAW], journal, timeout=timeout)
+
+
+def verify_run(catalog: Any, journal: Path, *, timeout: float = 60.0) -> list[str]:
+    """Compare energies, angles and frames of a run in the journal with what Tiled and databroker give.
+
+    Parameters
+    ----------
+    catalog
+        Tiled client of the catalog of runs.
+    journal
+        File of the run.
+    timeout
+        Seconds the run may take to be complete in Tiled.
 
     Returns lines for a person to read.
 
@@ -29,8 +43,9 @@ def verify_archive(session: Session, journal: Path, *, timeout: float = 60.0) ->
     uid = documents[0][1]["uid"]
     reader = SeriesReader()
     tomograms = [tomogram for name, doc in documents for tomogram in reader(name, doc)]
-    catalog = session.tiled_client()[RAW]
-    run = _wait_for_stop(catalog, uid, timeout=timeout)
+    # Asking for databroker's view (.v1) makes every later client of this process see streams as databroker does; .v3
+    # makes it see them as Tiled does.
+    run = _wait_for_stop(catalog.v3, uid, timeout=timeout)
     detector, energy = _names(documents)
     _compare(run["primary"], tomograms, detector, energy)
     lines = [f"Tiled holds the run: {len(tomograms)} tomograms, energies and frames as in journal and files"]
