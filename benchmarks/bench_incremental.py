@@ -51,9 +51,12 @@ def follow(count: int, basis: Basis | None, memory: int, directory: str | None) 
 def main() -> None:
     """Print one table."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="fewer voxels")
     parser.add_argument("--voxels", type=int, default=4_000_000)
     parser.add_argument("--directory", default=None, help="where values go that memory does not hold")
     options = parser.parse_args()
+    if options.quick:
+        options.voxels = min(options.voxels, 500_000)
     pilot = voxels(20000, 1e4, seed=8)
     basis = fit_edges(ENERGIES, pilot.spectra, sigma=pilot.sigma, normalisation=WINDOWS).basis
     follow(20000, basis, 0, None)  # compile

@@ -114,5 +114,6 @@ def run(size: int) -> None:
 
 
 if __name__ == "__main__":
-    for length in [int(argument) for argument in sys.argv[1:]] or [256]:
+    quick = "--quick" in sys.argv
+    for length in [int(argument) for argument in sys.argv[1:] if argument.isdigit()] or [128 if quick else 256]:
         run(length)
