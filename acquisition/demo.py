@@ -49,7 +49,7 @@ class DemoSettings:
     scale: str
     references: tuple[tuple[str, float], ...] = ()
     simulation: str = ""
-    angles: int = 72
+    angles: int = 96
     exposure: float = 0.5
     speed: float = 20.0
 
@@ -161,6 +161,8 @@ def _scan(session: Session, control: Control, settings: DemoSettings) -> tuple[s
         energies=settings.energies,
         angles=angle_set(settings.angles),
         exposure=settings.exposure,
+        fly=b.fly,
+        period=1.2 * settings.exposure,
         sample_in=scan.sample_in,
         sample_out=scan.sample_out,
         flats=scan.flats,

@@ -9,7 +9,7 @@ import math
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from ophyd import Component as Cpt
 from ophyd import Device, EpicsSignal, EpicsSignalRO
@@ -42,6 +42,14 @@ class Flight:
     points: int
     exposure: float
     period: float
+
+    @classmethod
+    def of(cls, value: dict[str, float]) -> Self:
+        """The flight that a mapping of these fields describes; ``period`` is the exposure when it is not given."""
+        return cls(
+            float(value["start"]), float(value["step"]), int(value["points"]), float(value["exposure"]),
+            float(value.get("period", value["exposure"])),
+        )  # fmt: skip
 
     @property
     def velocity(self) -> float:
@@ -95,6 +103,10 @@ class FlyScan(Device):
         self._under_way: list[StatusBase] = []
         super().__init__(prefix, name=name, **kwargs)
 
+    def check_value(self, value: dict[str, float]) -> None:
+        """Refuse what `prepare` would refuse, before anything moves."""
+        self.check_flight(Flight.of(value))
+
     def check_flight(self, flight: Flight) -> None:
         """Refuse a flight that is empty, too fast, or leaves the limits of the rotation."""
         if flight.points < 1 or flight.step == 0 or not 0 < flight.exposure <= flight.period:
@@ -116,10 +128,7 @@ class FlyScan(Device):
         value : dict
             The fields of `Flight`; ``period`` defaults to the exposure.
         """
-        flight = Flight(
-            float(value["start"]), float(value["step"]), int(value["points"]), float(value["exposure"]),
-            float(value.get("period", value["exposure"])),
-        )  # fmt: skip
+        flight = Flight.of(value)
         self.check_flight(flight)
         begin, _ = flight.way(float(self._rotation.acceleration.get()))
         status = DeviceStatus(self)

@@ -8,9 +8,10 @@ import bluesky.preprocessors as bpp
 from bluesky.protocols import Movable, Readable
 from bluesky.utils import MsgGenerator, short_uid
 
-from plans.protocols import FrameDetector
+from plans.grids import check_even
+from plans.protocols import Flown, FrameDetector
 
-__all__ = ["frame_block", "move_together", "save_block", "tomogram_block"]
+__all__ = ["flight", "flown_block", "frame_block", "move_together", "save_block", "tomogram_block"]
 
 
 def move_together(*moves: tuple[Movable[Any], Any]) -> MsgGenerator[None]:
@@ -50,6 +51,19 @@ def tomogram_block(
     for angle in angles:
         yield from bps.mv(rotation, angle)
         yield from bps.trigger(detector, wait=True)
+
+
+def flight(angles: Sequence[float], *, exposure: float, period: float) -> dict[str, float]:
+    """One turn of constant velocity over evenly spaced angles (degrees), a frame of `exposure` s every `period` s."""
+    check_even("angles", angles, unit="deg")
+    step = (angles[-1] - angles[0]) / (len(angles) - 1)
+    return {"start": angles[0], "step": step, "points": len(angles), "exposure": exposure, "period": period}
+
+
+def flown_block(fly: Flown, turn: dict[str, float]) -> MsgGenerator[None]:
+    """Take the frames of one turn (see `flight`) into one block."""
+    yield from bps.prepare(fly, turn, wait=True)
+    yield from bps.trigger(fly, wait=True)
 
 
 def save_block(stream: str, detector: Readable[Any], *others: Readable[Any]) -> MsgGenerator[None]:

@@ -82,6 +82,7 @@ def estimate_xanes_tomography(
     exposure: float,
     flats: int = 10,
     darks: int = 10,
+    period: float | None = None,
     frame_bytes: int,
     timing: Timing | None = None,
     dose_rate: float | None = None,
@@ -95,6 +96,8 @@ def estimate_xanes_tomography(
     ----------
     energies, angles, exposure, flats, darks
         As for the plan.
+    period
+        Seconds from frame to frame of a tomogram taken in one turn; None: the rotation stops at each angle.
     frame_bytes
         Of one frame on disk.
     timing
@@ -123,7 +126,10 @@ def estimate_xanes_tomography(
     t = timing or Timing()
     frames = darks + steps * (flats + len(turns))
     travel = sum(abs(b - a) for a, b in pairwise(turns))
-    tomogram = travel / t.rotation_speed + len(turns) * (exposure + t.trigger + t.rotation_overhead)
+    if period is None:
+        tomogram = travel / t.rotation_speed + len(turns) * (exposure + t.trigger + t.rotation_overhead)
+    else:
+        tomogram = len(turns) * max(period, exposure) + t.trigger + t.rotation_overhead
     irradiated = steps * (tomogram + t.shutter)
     way_back = abs(turns[0] - turns[-1]) / t.rotation_speed
     one_energy = (

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from plans.errors import PlanRefused
 
-__all__ = ["angle_set", "check_grid", "energy_grid"]
+__all__ = ["angle_set", "check_even", "check_grid", "energy_grid"]
 
 GOLDEN_ANGLE = 180.0 * (math.sqrt(5.0) - 1.0) / 2.0  # degrees over a half turn
 
@@ -53,3 +54,16 @@ def check_grid(name: str, values: Sequence[float], *, unit: str, unique: bool) -
         twice = next(value for value in numbers if numbers.count(value) > 1)
         raise PlanRefused(f"{name} holds {twice} {unit} {numbers.count(twice)} times: each may stand once")
     return numbers
+
+
+def check_even(name: str, values: Sequence[float], *, unit: str) -> None:
+    """Refuse values that cannot be taken in one movement of constant velocity: fewer than two, or uneven steps."""
+    steps = [b - a for a, b in pairwise(values)]
+    if not steps:
+        raise PlanRefused(f"{name} holds {len(values)} value: a flight needs at least two")
+    for position, step in enumerate(steps, start=1):
+        if step == 0 or abs(step - steps[0]) > 1e-4 * abs(steps[0]):
+            raise PlanRefused(
+                f"{name}[{position}] is {step:.6g} {unit} after the one before, the first step is {steps[0]:.6g}"
+                f" {unit}: a flight needs even steps"
+            )

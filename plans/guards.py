@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 import bluesky.plan_stubs as bps
-from bluesky.protocols import Checkable, Movable, Readable
+from bluesky.protocols import Checkable, Readable
 from bluesky.utils import MsgGenerator
 
 from plans.errors import NotInPosition, PlanRefused
@@ -40,7 +40,7 @@ def check_positions_differ(sample_in: float, sample_out: float, *, least: float)
         )
 
 
-def check_limits(axis: Movable[Any], positions: Iterable[float]) -> None:
+def check_limits(axis: object, positions: Iterable[Any]) -> None:
     """Refuse positions outside the limits the axis itself states."""
     if isinstance(axis, Checkable):
         for position in positions:

@@ -6,13 +6,17 @@ these say the rest.
 
 from typing import Any, Protocol
 
-from bluesky.protocols import Movable, Preparable, Readable, Triggerable
+from bluesky.protocols import Movable, Preparable, Readable, Stageable, Triggerable
 
-__all__ = ["Axis", "FrameDetector", "FrameWriter"]
+__all__ = ["Axis", "Flown", "FrameDetector", "FrameWriter"]
 
 
 class Axis(Movable[float], Readable[Any], Protocol):
     """Something that moves and can be read back."""
+
+
+class Flown(Triggerable, Preparable, Stageable, Protocol):
+    """Something that turns the sample at constant velocity and triggers the detector at even angles."""
 
 
 class FrameWriter(Protocol):

@@ -6,13 +6,13 @@ from typing import Any, cast
 
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
-from bluesky.protocols import Movable, Readable
+from bluesky.protocols import Movable, Readable, Triggerable
 from bluesky.utils import MsgGenerator
 
 from plans import blocks, guards
 from plans.grids import check_grid
 from plans.metadata import plan_metadata
-from plans.protocols import Axis, FrameDetector
+from plans.protocols import Axis, Flown, FrameDetector
 
 __all__ = ["xanes_tomography"]
 
@@ -31,6 +31,8 @@ def xanes_tomography(
     sample_out: float,
     flats: int = 10,
     darks: int = 10,
+    fly: Triggerable | None = None,
+    period: float | None = None,
     energy_tolerance: float = 0.3,
     least_travel: float = 1e-3,
     monitors: Sequence[Readable[Any]] = (),
@@ -60,6 +62,11 @@ def xanes_tomography(
         Positions of `sample_x` with the sample in and out of the beam.
     flats, darks
         Frames of a flat (at each energy) and of a dark (once).
+    fly
+        Takes the angles of a tomogram in one turn of constant velocity, triggered by the encoder; they must then be
+        evenly spaced. None stops at each angle.
+    period
+        Seconds from frame to frame in such a turn; the exposure when not given.
     energy_tolerance
         Largest distance in eV between read-back and plan at which frames are taken.
     least_travel
@@ -86,9 +93,9 @@ def xanes_tomography(
     arguments = {
         "detector": detector, "energy": energy, "rotation": rotation, "sample_x": sample_x, "shutter": shutter,
         "energies": list(energies), "angles": list(angles), "exposure": exposure, "sample_in": sample_in,
-        "sample_out": sample_out, "flats": flats, "darks": darks, "energy_tolerance": energy_tolerance,
-        "least_travel": least_travel, "monitors": list(monitors), "baseline": list(baseline),
-        "series_uid": series_uid,
+        "sample_out": sample_out, "flats": flats, "darks": darks, "fly": fly, "period": period,
+        "energy_tolerance": energy_tolerance, "least_travel": least_travel, "monitors": list(monitors),
+        "baseline": list(baseline), "series_uid": series_uid,
     }  # fmt: skip
     energy_grid = check_grid("energies", energies, unit="eV", unique=True)
     angle_grid = check_grid("angles", angles, unit="deg", unique=False)
@@ -97,6 +104,10 @@ def xanes_tomography(
     flats = guards.check_count(flats, name="flats", least=1)
     darks = guards.check_count(darks, name="darks", least=1)
     guards.check_positions_differ(sample_in, sample_out, least=least_travel)
+    period = max(exposure, guards.check_positive(exposure if period is None else period, name="period", unit="s"))
+    flight = None if fly is None else blocks.flight(angle_grid, exposure=exposure, period=period)
+    if flight is not None:
+        guards.check_limits(fly, [flight])
     guards.check_limits(energy, energy_grid)
     guards.check_limits(rotation, angle_grid)
     guards.check_limits(sample_x, (sample_in, sample_out))
@@ -127,11 +138,14 @@ def xanes_tomography(
         yield from bps.mv(sample_x, sample_in)
         yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
         yield from bps.mv(shutter, "open")
-        yield from blocks.tomogram_block(camera, rotation, angles=angle_grid, exposure=exposure)
+        if flight is None:
+            yield from blocks.tomogram_block(camera, rotation, angles=angle_grid, exposure=exposure)
+        else:
+            yield from blocks.flown_block(cast(Flown, fly), flight)
         yield from bps.mv(shutter, "closed")
         yield from blocks.save_block("primary", camera, mono, *monitors)
 
-    @bpp.stage_decorator([camera])
+    @bpp.stage_decorator([camera] if fly is None else [camera, cast(Flown, fly)])
     @bpp.baseline_decorator(list(baseline))
     @bpp.run_decorator(md=metadata)
     def series() -> MsgGenerator[None]:

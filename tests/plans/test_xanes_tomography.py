@@ -90,18 +90,13 @@ def test_flats_are_taken_without_the_sample(scan):
     assert projection < 0.95 * flat  # the particle absorbs
 
 
-MOVING = pytest.mark.xfail(
-    reason="a motor stopped by a pause reports a failed move, which ends the series", strict=False
-)
-
-
 @pytest.mark.parametrize(
     ("command", "number", "device"),
     [
         ("trigger", 7, "detector"),
         ("set", 6, "sample_rotation"),
-        pytest.param("set", 2, "energy", marks=MOVING),
-        pytest.param("set", 4, "sample_x", marks=MOVING),
+        ("set", 2, "energy"),
+        ("set", 4, "sample_x"),
     ],
 )
 def test_a_paused_series_repeats_its_point_and_the_repetition_counts(scan, interrupted, command, number, device):
