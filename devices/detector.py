@@ -21,7 +21,7 @@ from devices.acquisition import FrameCount
 from devices.errors import DetectorError
 from devices.file_writer import Hdf5Writer
 from devices.setting import Setting
-from devices.status import fail_after, run_beside
+from devices.status import fail_after, put_if_connected, run_beside
 
 __all__ = ["Camera", "Detector"]
 
@@ -80,6 +80,7 @@ class Detector(Device):
     frames = Cpt(Signal, value=0, kind="omitted")  # frames in the block
 
     margin = 10.0  # s beyond the exposures before a trigger has failed
+    grace = 5.0  # s in which the last frames may reach the file after the camera went idle
 
     def __init__(self, prefix: str, *, name: str, write_path: str, **kwargs: Any) -> None:
         self._write_path = write_path
@@ -118,7 +119,8 @@ class Detector(Device):
             signal.put(value)
         self.writer.make_ready(self._write_path)
         self._emitted = True
-        self._count = FrameCount(self.cam.acquire, self.writer.num_captured, self.cam.detector_state)
+        counted = (self.cam.acquire, self.writer.num_captured, self.cam.detector_state)
+        self._count = FrameCount(*counted, grace=self.grace)
         return list(staged)
 
     def unstage(self) -> list[object]:
@@ -126,8 +128,8 @@ class Detector(Device):
         if self._count is not None:
             self._count.close()
             self._count = None
-        self.cam.acquire.put(0)
-        self.writer.capture.put(0)
+        put_if_connected(self.cam.acquire, 0)
+        put_if_connected(self.writer.capture, 0)
         return list(super().unstage())
 
     def prepare(self, value: dict[str, float]) -> StatusBase:
@@ -187,7 +189,7 @@ class Detector(Device):
         )
 
     def _stop_camera(self) -> None:
-        self.cam.acquire.put(0, wait=False)
+        put_if_connected(self.cam.acquire, 0)
 
     def describe(self) -> dict[str, Any]:
         """Data keys: exposure, pixel size and the external blocks."""
@@ -224,6 +226,7 @@ class Detector(Device):
         taken, wanted = int(self.writer.num_captured.get()), int(self.frames.get())
         if taken != wanted:
             raise DetectorError(f"{self.name}: {taken} of {wanted} frames reached {self.writer.file_name_now}")
+        self.writer.verify(wanted, FRAMES)
         return dict(super().read())
 
     def get_index(self) -> int:

@@ -13,9 +13,11 @@ from devices.errors import LimitError, MotionError
 from devices.monochromator import Monochromator
 from devices.motors import Motor
 from devices.setting import Setting
-from devices.status import fail, fail_after, fail_on_disconnect, finish
+from devices.status import fail, fail_after, fail_on_disconnect, finish, put_if_connected
 
 __all__ = ["Energy"]
+
+MAJOR = 2  # EPICS alarm severity
 
 
 class Energy(Device):
@@ -131,19 +133,25 @@ class Energy(Device):
         if self._latest is status:
             for motor, move in moves.items():
                 if not move.done:
-                    motor.motor_stop.put(1, wait=False)
+                    put_if_connected(motor.motor_stop, 1)
 
     def _wait_for_readback(self, status: StatusBase, target: float) -> None:
         tolerance, limit = float(self.tolerance.get()), float(self.settling_time.get())
 
+        def in_alarm() -> bool:
+            return int(self.readback.alarm_severity or 0) >= MAJOR
+
         def on_readback(value: Any = None, **_: Any) -> None:
-            if value is not None and abs(float(value) - target) <= tolerance:
+            if value is not None and abs(float(value) - target) <= tolerance and not in_alarm():
                 finish(status)
 
         def not_settled() -> MotionError:
+            where = f"{self.name} read-back {self.position:.3f} eV is"
+            if in_alarm():
+                return MotionError(f"{where} in alarm (severity {int(self.readback.alarm_severity)})")
             return MotionError(
-                f"{self.name} read-back {self.position:.3f} eV is {abs(self.position - target):.3f} eV from"
-                f" {target:.3f} eV (tolerance {tolerance} eV) {limit} s after the motors arrived"
+                f"{where} {abs(self.position - target):.3f} eV from {target:.3f} eV (tolerance {tolerance} eV)"
+                f" {limit} s after the motors arrived"
             )
 
         fail_after(status, limit, not_settled)
@@ -154,5 +162,7 @@ class Energy(Device):
         """Stop every motor of the axis; `success` as for a motor."""
         if success and self._latest is not None:
             finish(self._latest)
+        if not self.connected:
+            return
         for motor in self.targets(self.position):
             motor.stop(success=success)

@@ -5,6 +5,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import h5py
 from ophyd import Component as Cpt
 from ophyd import Device, EpicsSignal, EpicsSignalRO, Signal
 from ophyd.areadetector.base import EpicsSignalWithRBV
@@ -69,6 +70,37 @@ class Hdf5Writer(Device):
         self.auto_increment.put(0)
         self.file_number.put(0)
         self.file_template.put("%s%s_%6.6d.h5")
+
+    def verify(self, frames: int, dataset: str) -> None:
+        """Wait until the plugin has closed a complete file, and raise unless `dataset` in it holds `frames` frames.
+
+        Where the detector's folder is not visible from here, its own word has to do.
+        """
+        self._wait_until_closed()
+        path = Path(self.file_name_now)
+        if not path.parent.is_dir():
+            return
+        try:
+            with h5py.File(path, "r") as file:
+                found = int(file[dataset].shape[0])
+        except (OSError, KeyError) as reason:
+            raise DetectorError(f"{self.name}: file {path} cannot be read back: {reason}") from reason
+        if found != frames:
+            raise DetectorError(f"{self.name}: file {path} holds {found} of {frames} frames")
+
+    def _wait_until_closed(self) -> None:
+        closed = threading.Event()
+
+        def look(value: Any = None, **_: Any) -> None:
+            if not value:
+                closed.set()
+
+        token = self.capture.subscribe(look, run=True)
+        try:
+            if not closed.wait(self.file_timeout):
+                raise DetectorError(f"{self.name}: file {self.file_name_now} not closed within {self.file_timeout} s")
+        finally:
+            self.capture.unsubscribe(token)
 
     def open(self, file_name: str, frames: int) -> None:
         """Open a new file for `frames` frames; blocks until the plugin captures, raises what it reports."""

@@ -18,7 +18,7 @@ from ophyd.status import DeviceStatus, StatusBase
 from devices.detector import Detector
 from devices.errors import FlyError, LimitError
 from devices.motors import Motor
-from devices.status import fail, fail_on_disconnect, finish, run_beside
+from devices.status import fail, fail_on_disconnect, finish, put_if_connected, run_beside
 
 __all__ = ["Flight", "FlyScan"]
 
@@ -222,7 +222,7 @@ class FlyScan(Device):
     def unstage(self) -> list[object]:
         """Put the velocity of the rotation back and disarm the triggers."""
         self._make_safe(failed=False)
-        self.disarm.put(1, wait=False)
+        put_if_connected(self.disarm, 1)
         return list(super().unstage())
 
     def describe_collect(self) -> dict[str, Any]:
@@ -263,9 +263,9 @@ class FlyScan(Device):
     def _make_safe(self, *, failed: bool) -> None:
         """Put the velocity back; after a failure also stop rotation, triggers and camera."""
         if failed:
-            self.disarm.put(1, wait=False)
-            self._rotation.motor_stop.put(1, wait=False)
-            self._detector.cam.acquire.put(0, wait=False)
+            put_if_connected(self.disarm, 1)
+            put_if_connected(self._rotation.motor_stop, 1)
+            put_if_connected(self._detector.cam.acquire, 0)
         velocity, self._usual_velocity = self._usual_velocity, None
         if velocity is not None:
-            self._rotation.velocity.put(velocity, wait=False)
+            put_if_connected(self._rotation.velocity, velocity)

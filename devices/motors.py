@@ -18,7 +18,7 @@ from ophyd.status import wait as wait_for_status
 from ophyd.utils import DisconnectedError
 
 from devices.errors import LimitError, MotionError
-from devices.status import fail, fail_after, fail_on_disconnect, finish
+from devices.status import fail, fail_after, fail_on_disconnect, finish, put_if_connected
 
 __all__ = ["Motor"]
 
@@ -41,6 +41,12 @@ class Motor(EpicsMotor):
         self._move_lock = threading.Lock()
         self._move_status: MoveStatus | None = None
         super().__init__(*args, **kwargs)
+
+    @property
+    def position(self) -> float:
+        """Read-back; asked for where the first monitor has not come yet."""
+        position = super().position
+        return float(self.user_readback.get() if position is None else position)
 
     @property
     def tolerance(self) -> float:
@@ -100,7 +106,7 @@ class Motor(EpicsMotor):
         if success:
             with self._move_lock:
                 status, self._move_status = self._move_status, None
-        self.motor_stop.put(1, wait=False)
+        put_if_connected(self.motor_stop, 1)
         if status is not None:
             finish(status)
 
@@ -159,7 +165,7 @@ class Motor(EpicsMotor):
         )
 
     def _stop_record(self) -> None:
-        self.motor_stop.put(1, wait=False)
+        put_if_connected(self.motor_stop, 1)
 
     def _reason_not_arrived(self, target: float, success: bool) -> str | None:
         position = self.position

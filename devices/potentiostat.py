@@ -26,13 +26,15 @@ TRIPPED = "Fault"
 class Potentiostat(Device):
     """A potentiostat / cycler with one cell.
 
+    A charge or discharge is under way when the cycler says so and at least half of the current flows.
+
     ``prepare`` sets current and voltage limits, ``set`` starts a step ("charge", "discharge", "hold", "stop"); both end
     by read-back. ``read`` refuses the values of a cycler that has been silent for `stale_after` seconds or has
     tripped: they are not the state of the cell.
     """
 
     voltage = Cpt(EpicsSignalRO, "Voltage", kind="hinted")  # V
-    current = Cpt(EpicsSignalRO, "Current", kind="normal")  # mA, positive while charging
+    current = Cpt(EpicsSignalRO, "Current", kind="normal", auto_monitor=True)  # mA, positive while charging
     charge = Cpt(EpicsSignalRO, "Charge", kind="normal")  # mAh
     state_of_charge = Cpt(EpicsSignalRO, "StateOfCharge", kind="normal")
     status = Cpt(EpicsSignalRO, "Status", string=True, kind="normal", auto_monitor=True)
@@ -80,22 +82,26 @@ class Potentiostat(Device):
         status = DeviceStatus(self)
         fail_on_disconnect(status, self.status)
 
-        def look(value: Any = None, **_: Any) -> None:
-            if str(value) == wanted:
+        least = 0.5 * abs(float(self.current_set.get())) if value in ("charge", "discharge") else 0.0
+
+        def look(**_: Any) -> None:
+            now = str(self.status.get())
+            if now == wanted and abs(float(self.current.get())) >= least:
                 finish(status)
-            elif str(value) == TRIPPED and wanted != "Idle":
-                fail(
-                    status,
-                    CellError(f"{self.name}: the cycler has tripped at {self.voltage.get():.3f} V; stop it first"),
-                )
+            elif now == TRIPPED and wanted != "Idle":
+                fail(status, CellError(f"{self.name}: the cycler has tripped; stop it first"))
 
         def did_not_follow() -> CellError:
-            return CellError(f"{self.name} did not become {wanted} within {self.timeout} s; it is {self.status.get()}")
+            return CellError(
+                f"{self.name} did not become {wanted} within {self.timeout} s; it is {self.status.get()} at"
+                f" {float(self.current.get()):.4g} mA"
+            )
 
         fail_after(status, self.timeout, did_not_follow)
         self.command.put(command, wait=False)
-        token = self.status.subscribe(look, run=True)
-        status.add_callback(lambda _: self.status.unsubscribe(token))
+        for signal in (self.status, self.current):
+            token = signal.subscribe(look, run=True)
+            status.add_callback(lambda _, signal=signal, token=token: signal.unsubscribe(token))
         return status
 
     def check(self) -> None:

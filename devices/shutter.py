@@ -7,6 +7,7 @@ from ophyd import Component as Cpt
 
 from devices.errors import ShutterError
 from devices.setting import Setting
+from devices.status import put_if_connected
 from devices.switch import Switch
 
 __all__ = ["PhotonShutter", "Shutter"]
@@ -20,7 +21,7 @@ class Shutter(Switch):
 
     def pause(self) -> None:
         """Close: the RunEngine calls this when a plan pauses. The plan opens it again from its last checkpoint on."""
-        self.command.put(self.positions["closed"][0], wait=False)
+        put_if_connected(self.command, self.positions["closed"][0])
 
 
 class PhotonShutter(Switch):

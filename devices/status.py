@@ -10,7 +10,7 @@ from ophyd.utils import DisconnectedError, InvalidState, StatusTimeoutError, Wai
 
 from devices.errors import DeviceError
 
-__all__ = ["fail", "fail_after", "fail_on_disconnect", "finish", "run_beside"]
+__all__ = ["fail", "fail_after", "fail_on_disconnect", "finish", "put_if_connected", "run_beside"]
 
 
 def finish(status: StatusBase) -> None:
@@ -66,6 +66,12 @@ def fail_on_disconnect(status: StatusBase, *signals: EpicsSignalBase) -> None:
             signal.unsubscribe(token)
 
     status.add_callback(unsubscribe)
+
+
+def put_if_connected(signal: EpicsSignalBase, value: object) -> None:
+    """Put without waiting, to make safe what answers; what is gone is not waited for, five seconds each time."""
+    if signal.connected:
+        signal.put(value, wait=False)
 
 
 def run_beside(work: Callable[[], None], status: StatusBase, name: str) -> None:

@@ -9,6 +9,12 @@ from acquisition.errors import ConnectionFailed
 from devices.focused_energy import FollowingEnergy
 
 
+@pytest.fixture(autouse=True)
+def limits():
+    """Limits to every wait, before the first device is made."""
+    set_timeouts()
+
+
 def test_devices_that_do_not_connect_are_all_named_at_once(tmp_path, in_process_world):
     path = tmp_path / "lost.toml"
     text = packaged("txm_sim").read_text()
@@ -16,7 +22,6 @@ def test_devices_that_do_not_connect_are_all_named_at_once(tmp_path, in_process_
     from sim.control_layer import install
     from sim.records import Bank
 
-    set_timeouts()
     layer = install(Bank())  # a control layer without any record
     try:
         devices = beamline.build(BeamlineFile.load(path))

@@ -1,5 +1,8 @@
 """Counts are those of the counting that was asked for, or there are none."""
 
+import threading
+import time
+
 import pytest
 from ophyd.utils import DisconnectedError
 
@@ -13,6 +16,7 @@ def chambers(bulk):
     bulk.devices.shutter.set("open").wait(10)
     for chamber in bulk.devices.chambers.chambers:
         chamber.set("1e7 V/A").wait(10)
+    bulk.put("SIM:counter:Count", 0)  # of a test before
     yield bulk.devices.chambers
     bulk.fault("")
     bulk.devices.shutter.set("closed").wait(10)
@@ -95,6 +99,9 @@ def test_a_counter_that_somebody_else_uses_is_an_error(bulk_in_process):
     chambers = bulk_in_process.devices.chambers
     chambers.prepare({"exposure": 1000.0}).wait(10)
     chambers.trigger()
+    end = time.monotonic() + 10
+    while not bulk_in_process.get("SIM:counter:Count") and time.monotonic() < end:
+        threading.Event().wait(0.01)
     with pytest.raises(DetectorError, match="the counter is busy with another counting"):
         chambers.trigger()
     bulk_in_process.put("SIM:counter:Count", 0)
