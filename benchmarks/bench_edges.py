@@ -1,7 +1,7 @@
 """Edge per voxel against larch's loop and plain numpy: time per million voxels, scatter over the bound.
 
-Run ``python benchmarks/bench_edges.py [--quick] [--voxels N] [--loop N]``. The time of the processors stands beside, which
-a busy machine lengthens less; a bare matrix product of the same spectra tells how fast the machine is just now.
+Run ``python benchmarks/bench_edges.py [--quick] [--voxels N] [--loop N]``. The time of the processors stands beside it:
+a busy machine lengthens it less; a bare matrix product of the same spectra tells how fast the machine is just now.
 Competitors that are not installed are left out, and named.
 """
 
