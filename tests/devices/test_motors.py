@@ -56,7 +56,7 @@ def test_a_motor_that_does_not_arrive_says_why(world, x, fault, message):
     try:
         world.fault(f"sample:x={fault}")
         with pytest.raises(MotionError, match=message):
-            x.set(x.position + 1.0).wait(20)
+            x.set(x.position + 0.2).wait(20)
     finally:
         del x.margin
         world.fault("")
