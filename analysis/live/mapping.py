@@ -182,9 +182,9 @@ class ValenceMapper:
         if not found.any():
             raise MorphologyError(f"{tomogram.planned} eV: no particle was found in the first reconstruction")
         depth = depth_below_surface(found, voxel_size=volume.voxel_size, threads=self._threads)
-        correlation = noise_correlation(0.5 * (even - odd), found)
         box = _box_around(found)
         mask, depth = np.ascontiguousarray(found[box]), np.ascontiguousarray(depth[box])
+        correlation = noise_correlation(0.5 * (even[box] - odd[box]), mask)
         shells = int(np.ceil(depth.max() / self.settings.shell_thickness))
         shell_edges = self.settings.shell_thickness * np.arange(shells + 1, dtype=np.float64)
         nz, ny, nx = found.shape
