@@ -1,9 +1,9 @@
 """The 2D sequence of SSRL 6-2C and our series on equal simulated hardware: seconds per energy and photon duty.
 
-Run ``python -m benchmarks.bench_sequence --energies 62``. The hardware is that of SSRL: 1 s dead per frame, 36 s for the
-13.5 mm between sample and reference, 4 s to settle an energy. SSRL's sequence is energy, 3 x 0.5 s frames and 10 x 0.3 s
-flats in ABBA order, one long way per energy; our series takes 3 and 10 x 0.5 s, two long ways per energy. Beamline
-seconds are wall seconds times the speed of the simulation, so that our own overhead counts as often as the speed says.
+Run ``python -m benchmarks.bench_sequence --energies 62``. The hardware is that of SSRL: 1 s dead per frame, 36 s for
+the 13.5 mm between sample and reference, 4 s to settle an energy. SSRL's sequence is energy, 3 x 0.5 s frames and
+10 x 0.3 s flats in ABBA order, one long way per energy; our series takes 3 and 10 x 0.5 s, two long ways per energy.
+Beamline seconds are wall seconds times the speed of the simulation: our own overhead counts as often as that says.
 """
 
 import argparse
