@@ -1,7 +1,7 @@
 """Time of connecting the whole beamline and of a move beyond its motion, over Channel Access.
 
 Run ``python -m benchmarks.bench_devices``: it starts the simulated beamline on loopback and prints both beside the
-limits, with ophyd's own motor on the same record, taking turns.
+limits, with ophyd's own motor on a record alike, taking turns.
 """
 
 import statistics
@@ -22,7 +22,7 @@ def main(moves: int = 200) -> None:
     with beamline() as (devices, connecting):
         from ophyd import EpicsMotor  # the Channel Access environment must stand before ophyd
 
-        stock = EpicsMotor(devices.sample.x.prefix, name="stock")
+        stock = EpicsMotor(devices.sample.y.prefix, name="stock")  # alike; on one record they would disturb each other
         stock.wait_for_connection(timeout=10)
         times, theirs = [], []
         for i in range(moves):
@@ -32,7 +32,7 @@ def main(moves: int = 200) -> None:
     rows: list[list[object]] = [
         ["connecting all devices", 1e3 * connecting, "", 2000.0],
         ["move of a motor", *_median_and_tail(times), 8.0],
-        ["move of the same motor by ophyd's EpicsMotor", *_median_and_tail(theirs), ""],
+        ["move of a motor alike by ophyd's EpicsMotor", *_median_and_tail(theirs), ""],
         ["move of the energy: bragg, gap, zone plate", *_median_and_tail(energy), ""],
     ]
     show("devices over Channel Access", ["what", "median / ms", "95 % / ms", "limit / ms"], rows)
