@@ -7,6 +7,7 @@ from typing import Any
 from acquisition.config import packaged
 from acquisition.errors import EdgewiseError
 from acquisition.session import Session
+from acquisition.tiled_server import RAW, broker
 
 __all__ = ["namespace", "open_folder", "shell"]
 
@@ -90,8 +91,8 @@ def open_folder(folder: Path) -> None:
     maps = sorted((folder / "results").glob("*.h5"), key=os.path.getmtime)
     with Session(path, folder) as session:
         session.start_storage()
-        catalog = session.tiled_client()["raw"]
-        names: dict[str, Any] = {"runs": catalog, "broker": catalog.v1, "maps": maps}
+        catalog = session.tiled_client()[RAW]
+        names: dict[str, Any] = {"runs": catalog, "broker": broker(catalog), "maps": maps}
         if maps:
             names["map_file"] = h5py.File(maps[-1])
         _embed(names, OPENED.format(folder=folder, maps=len(maps)))

@@ -2,6 +2,7 @@
 
 import secrets
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import yaml
 from acquisition.config import BeamlineFile
 from acquisition.processes import Service
 
-__all__ = ["RAW", "RESULTS", "TiledServer", "connect"]
+__all__ = ["RAW", "RESULTS", "TiledServer", "broker", "connect"]
 
 RAW = "raw"  # every run as it was measured
 RESULTS = "processed"  # what the analysis made of it
@@ -98,3 +99,15 @@ def connect(uri: str, api_key: str) -> Any:
     if RESULTS not in existing:
         client.create_container(RESULTS)
     return client
+
+
+def broker(runs: Any) -> Any:
+    """databroker's `Broker` on a catalog of runs, beside which the catalog stays as it is.
+
+    Asking the catalog itself for it (``runs.v1``) changes, for the whole process, how runs and streams look.
+    """
+    from tiled.utils import OneShotCachedMap
+
+    shared = runs.structure_clients
+    own = OneShotCachedMap({kind: partial(shared.__getitem__, kind) for kind in shared})
+    return type(runs)(runs.context, item=runs.item, structure_clients=own).v1

@@ -9,7 +9,7 @@ import numpy as np
 from acquisition.errors import ServiceError
 from acquisition.journal import read
 from acquisition.session import Session
-from acquisition.tiled_server import RAW
+from acquisition.tiled_server import RAW, broker
 from analysis.live.series import SeriesReader, Tomogram
 
 __all__ = ["verify_archive", "verify_run"]
@@ -43,13 +43,11 @@ def verify_run(catalog: Any, journal: Path, *, timeout: float = 60.0) -> list[st
     uid = documents[0][1]["uid"]
     reader = SeriesReader()
     tomograms = [tomogram for name, doc in documents for tomogram in reader(name, doc)]
-    # Asking for databroker's view (.v1) makes every later client of this process see streams as databroker does; .v3
-    # makes it see them as Tiled does.
-    run = _wait_for_stop(catalog.v3, uid, timeout=timeout)
+    run = _wait_for_stop(catalog, uid, timeout=timeout)
     detector, energy = _names(documents)
     _compare(run["primary"], tomograms, detector, energy)
     lines = [f"Tiled holds the run: {len(tomograms)} tomograms, energies and frames as in journal and files"]
-    _compare_broker(catalog.v1, uid, tomograms, detector, energy)
+    _compare_broker(broker(catalog), uid, tomograms, detector, energy)
     lines.append("databroker's Broker gives the same energies and frames")
     return lines
 
@@ -77,8 +75,8 @@ def _compare(stream: Any, tomograms: list[Tomogram], detector: str, energy: str)
     _require_equal("angles in Tiled", stream[f"{detector}_angle"][0], tomograms[0].projections.read_angles())
 
 
-def _compare_broker(broker: Any, uid: str, tomograms: list[Tomogram], detector: str, energy: str) -> None:
-    header = broker[uid]
+def _compare_broker(legacy: Any, uid: str, tomograms: list[Tomogram], detector: str, energy: str) -> None:
+    header = legacy[uid]
     table = header.table("primary", fields=[energy])
     _require_equal("energies in databroker", table[energy].to_numpy(), np.array([t.energy for t in tomograms]))
     frames = next(iter(header.data(f"{detector}_frames", stream_name="primary")))

@@ -10,7 +10,7 @@ from typing import Any
 import h5py
 import numpy as np
 
-from analysis.edge import Code
+from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, Code
 from analysis.live.valence_map import ValenceMap
 
 __all__ = ["VOLUMES", "parameters", "write_valence_map"]
@@ -29,10 +29,25 @@ VOLUMES = {  # name: (unit, what it is)
 }
 
 
+CROSSING = "last upward crossing of one half below the highest point between the windows"
+
+
 def parameters(result: ValenceMap) -> dict[str, Any]:
     """Every parameter of a map as JSON-able values."""
-    calibration = result.calibration
+    calibration, settings = result.calibration, result.settings
     return {
+        "shell_thickness_um": settings.shell_thickness,
+        "air_columns": settings.air_columns,
+        "smoothing_px": settings.smoothing,
+        "flux": settings.flux,
+        "windows_asked_for": dataclasses.asdict(settings.normalisation),
+        "reference_spectra": [
+            {"name": spectrum.name, "source": spectrum.source, "valence": valence}
+            for spectrum, valence in settings.references
+        ],
+        "crossing": CROSSING,
+        "least_jump_over_sigma": LEAST_JUMP,
+        "largest_edge_sigma_eV": LARGEST_SIGMA,
         "normalisation": dataclasses.asdict(result.normalisation),
         "edge_definition": calibration.edge_definition,
         "element": calibration.element,

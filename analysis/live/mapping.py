@@ -162,6 +162,7 @@ class ValenceMapper:
             quality=tuple(frame.quality[index] for index in sorted(frame.quality)),
             rank=edges.rank,
             normalisation=self.normalisation,
+            settings=self.settings,
         )
 
     def close(self) -> None:

@@ -101,7 +101,9 @@ class ValenceMap:
     axis : RotationAxis
     quality : tuple of EnergyQuality
     rank, normalisation
-        Of the edge fit.
+        Of the edge fit; the windows are those of the settings, widened by the tolerance of the read-backs.
+    settings : MapSettings
+        What it was made with.
     """
 
     valence: Float32Array
@@ -124,3 +126,4 @@ class ValenceMap:
     quality: tuple[EnergyQuality, ...]
     rank: int
     normalisation: Normalisation
+    settings: MapSettings
