@@ -5,6 +5,7 @@ import io
 import os
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
@@ -15,11 +16,32 @@ from acquisition.errors import ServiceError
 from acquisition.faults import SimulationAddress, add_fault_command, known_faults, put_fault
 
 
+@pytest.fixture(scope="module")
+def fresh(beamline_path):
+    """A microscope in process that no other test has used."""
+    from acquisition import beamline
+    from acquisition.channel_access import set_timeouts
+    from acquisition.config import BeamlineFile
+    from sim.beamline import build
+    from sim.control_layer import install
+    from sim.simulation import Simulation
+
+    set_timeouts()
+    layer = install(build(Simulation.from_toml(beamline_path)).bank)
+    try:
+        devices = beamline.build(BeamlineFile.load(beamline_path))
+        beamline.connect(devices)
+    finally:
+        layer.restore()
+    yield SimpleNamespace(devices=devices, put=layer.put, fault=lambda text: layer.put("SIM:sim:Fault", text))
+    layer.close()
+
+
 @pytest.fixture
-def world(in_process_world):
-    """The microscope in process, healed afterwards."""
-    yield in_process_world
-    in_process_world.fault("")
+def world(fresh):
+    """The microscope, healed afterwards."""
+    yield fresh
+    fresh.fault("")
 
 
 def failures(world):

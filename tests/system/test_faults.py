@@ -158,8 +158,8 @@ def test_a_stuck_photon_shutter_is_an_error(beamline):
 @pytest.mark.parametrize("fault", ["cell=silent", "cell=over_voltage"])
 def test_a_cell_in_trouble_ends_a_series_at_its_next_reading(beamline, tmp_path, fault):
     cell = beamline.devices.cell
-    cell.stale_after.put(0.3)  # s; the simulated cycler speaks every 0.05 s
-    plan = series(beamline.devices, monitors=[cell], energies=(8320.0, 8330.0, 8340.0))
+    cell.stale_after.put(0.6)  # s; the simulated cycler speaks every 0.05 s
+    plan = series(beamline.devices, monitors=[cell], energies=(8310.0, 8320.0, 8330.0, 8340.0, 8350.0, 8360.0))
     said, documents = run_with_fault(beamline, tmp_path / "journal", fault, plan)
     cell.stale_after.put(10.0)
     assert re.search(pattern(ROWS[fault]), said), said
