@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 
 from acquisition import channel_access
-from acquisition.config import BeamlineFile, SpectroscopyFile, load_file
+from acquisition.config import BeamlineFile, SpectroscopyFile, load_file, located
 from acquisition.errors import ServiceError
 from acquisition.simulation import SimulatedBeamline
 
@@ -115,7 +115,10 @@ def check_beamline(
         from acquisition.beamline import build_station
 
         channel_access.set_timeouts()
-        report = survey(file.name, build_station(file), timeout=timeout)
+        station = build_station(file)
+        for device in station.devices():  # before a simulation ends, so that nobody is told of a lost connection
+            stack.callback(device.destroy)
+        report = survey(file.name, station, timeout=timeout)
         report.print(console or Console())
     return report
 
@@ -134,14 +137,14 @@ def survey(name: str, station: "Station", *, timeout: float) -> Report:
 def add_check_command(commands: Any) -> None:
     """Add ``edgewise check FILE`` to the commands of the command line."""
     check = commands.add_parser("check", help="connect every device of a beamline file and show what fails")
-    check.add_argument("file", type=Path, help="beamline file")
+    check.add_argument("file", help="beamline file, or the name of a packaged one")
     check.add_argument("--simulate", action="store_true", help="start the file's simulated beamline first")
     check.add_argument("--timeout", type=float, default=10.0, help="s within which a device must connect")
     check.set_defaults(run=_run)
 
 
 def _run(options: argparse.Namespace) -> int:
-    report = check_beamline(options.file, simulate=options.simulate, timeout=options.timeout)
+    report = check_beamline(located(options.file), simulate=options.simulate, timeout=options.timeout)
     return 0 if report.ok else 1
 
 

@@ -5,7 +5,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from acquisition.check import add_check_command
 from acquisition.errors import EdgewiseError
+from acquisition.faults import add_fault_command
 
 __all__ = ["main"]
 
@@ -20,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         epilog=EPILOG,
     )
     commands = line.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_demo, _add_demo_real, _add_operando, _add_shell, _add_open):
+    for add in (_add_demo, _add_demo_real, _add_operando, _add_shell, _add_open, add_check_command, add_fault_command):
         add(commands)
     options = line.parse_args(arguments)
     try:

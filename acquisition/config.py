@@ -16,6 +16,7 @@ __all__ = [
     "StorageSettings",
     "TiledSettings",
     "load_file",
+    "located",
     "packaged",
 ]
 
@@ -193,6 +194,11 @@ def _table(path: Path) -> dict[str, Any]:
         return tomllib.loads(Path(path).read_text(encoding="utf-8"))
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as reason:
         raise ConfigurationError(f"beamline file {path}: {reason}") from reason
+
+
+def located(beamline: str | Path) -> Path:
+    """Path of a beamline file, given itself or as the name of a packaged one."""
+    return Path(beamline) if Path(beamline).suffix == ".toml" else packaged(str(beamline))
 
 
 def packaged(name: str) -> Path:

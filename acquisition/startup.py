@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from acquisition.config import packaged
+from acquisition.config import located
 from acquisition.errors import EdgewiseError
 from acquisition.session import Session
 from acquisition.tiled_server import RAW, broker
@@ -38,10 +38,7 @@ OPENED = """Edgewise: {folder}
 
 def shell(beamline: str, folder: Path, *, speed: float | None = None, map_settings: Path | None = None) -> None:
     """Open IPython at a beamline; a simulated one is started first, and every process ends with the shell."""
-    path = Path(beamline)
-    if path.suffix != ".toml":
-        path = packaged(beamline)
-    with Session(path, folder) as session:
+    with Session(located(beamline), folder) as session:
         if session.file.simulation is not None and not session.file.channel_access.servers:
             session.start_simulation(speed=speed)
         session.start_storage()
