@@ -26,10 +26,16 @@ class Band:
 
     def weights(self, shape: tuple[int, int]) -> NDArray[np.float32]:
         """Weight of each frequency of a real transform; zero frequency has none."""
-        fy = scipy.fft.fftfreq(shape[0])[:, None]
-        fx = scipy.fft.rfftfreq(shape[1])[None]
-        q = 2.0 * np.pi**2 * (fy**2 + fx**2)
-        return np.asarray(np.exp(-q * self.fine**2) * (1.0 - np.exp(-q * self.coarse**2)) ** 2, dtype=np.float32)
+        fy, fx = scipy.fft.fftfreq(shape[0]), scipy.fft.rfftfreq(shape[1])
+
+        def smoothing(width: float) -> NDArray[np.float32]:
+            along = [np.exp(-2.0 * (np.pi * f * width) ** 2).astype(np.float32) for f in (fy, fx)]
+            return np.asarray(along[0][:, None] * along[1])
+
+        coarse = smoothing(self.coarse)
+        np.subtract(np.float32(1), coarse, out=coarse)
+        np.square(coarse, out=coarse)
+        return np.multiply(coarse, smoothing(self.fine), out=coarse)
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +118,8 @@ class _Spectra:
     def of(pairs: list[Pair], rest: tuple[float, float] = (0.0, 0.0)) -> _Spectra:
         """Spectra of images within windows that lie `rest` apart."""
         rows, columns = pairs[0][0].shape
-        window = _taper(rows, 0.0)[:, None] * _taper(columns, 0.0)[None]
-        moved = _taper(rows, rest[0])[:, None] * _taper(columns, rest[1])[None]
+        window = _taper(rows, 0.0), _taper(columns, 0.0)
+        moved = _taper(rows, rest[0]), _taper(columns, rest[1])
         cross = np.zeros((rows, columns // 2 + 1), dtype=np.complex64)
         power_a, power_b = (np.zeros(cross.shape, dtype=np.float32) for _ in range(2))
         for a, b in pairs:
@@ -121,7 +127,7 @@ class _Spectra:
             cross += fb * np.conj(fa)
             power_a += fa.real**2 + fa.imag**2
             power_b += fb.real**2 + fb.imag**2
-        inflation = math.sqrt(window.size * float(np.sum(window**4))) / float(np.sum(window**2))
+        inflation = math.prod(math.sqrt(w.size * float(np.sum(w**4))) / float(np.sum(w**2)) for w in window)
         return _Spectra(cross, (power_a, power_b), (rows, columns), inflation)
 
     def within(self, band: Band) -> _Cross | None:
@@ -250,8 +256,15 @@ def _taper(length: int, shift: float, *, part: float = 0.15) -> NDArray[np.float
     return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(inner / edge, 0.0, 1.0)), dtype=np.float32)
 
 
-def _windowed(image: Image, window: NDArray[np.float32]) -> NDArray[np.complex64]:
-    """Transform of the image within the window, less its level where the window falls off: no step is left there."""
-    border = window * (1.0 - window)
-    level = np.float32(np.sum(image * border) / np.sum(border))
-    return np.asarray(scipy.fft.rfft2((image - level) * window), dtype=np.complex64)
+def _windowed(image: Image, window: tuple[NDArray[np.float32], NDArray[np.float32]]) -> NDArray[np.complex64]:
+    """Transform of the image within the window (of rows, of columns), less its level where the window falls off.
+
+    No step is left there.
+    """
+    wy, wx = window
+    border = float(wy.sum()) * float(wx.sum()) - float((wy**2).sum()) * float((wx**2).sum())
+    level = np.float32((float(wy @ image @ wx) - float(wy**2 @ image @ wx**2)) / border)
+    inside = image - level
+    inside *= wy[:, None]
+    inside *= wx
+    return np.asarray(scipy.fft.rfft2(inside, overwrite_x=True), dtype=np.complex64)
