@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from acquisition import channel_access
 from acquisition.config import BeamlineFile, SpectroscopyFile, load_file, located
@@ -76,12 +77,14 @@ class Report:
         for finding in self.findings:
             limits = "" if finding.limits is None else f"{finding.limits[0]:g}..{finding.limits[1]:g}"
             style = "" if finding.state == "ok" else "bold red"
-            table.add_row(finding.device, finding.pv, _short(finding.value), limits, finding.state, style=style)
+            # Text, not markup: rich would make a picture of the ring in "SIM:ring:Current".
+            cells = (finding.device, finding.pv, _short(finding.value), limits, finding.state)
+            table.add_row(*map(Text, cells), style=style)
         console.print(table)
         devices = len({finding.device for finding in self.findings})
         console.print(f"{devices} devices, {len(self.findings)} process variables, {len(self.failures)} fail")
         for finding in self.failures:
-            console.print(f"  {finding.device}: {finding.reason}", style="red", highlight=False)
+            console.print(Text(f"  {finding.device}: {finding.reason}", style="red"))
 
 
 def check_beamline(

@@ -125,7 +125,7 @@ def add_fault_command(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> int:
-    console = Console()
+    console = Console(emoji=False)
     if options.fault is None and not options.heal:
         _print_known(console)
         return 0

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from acquisition.check import add_check_command, survey
+from acquisition.check import Finding, Report, add_check_command, survey
 from acquisition.config import packaged
 from acquisition.errors import ServiceError
 from acquisition.faults import SimulationAddress, add_fault_command, known_faults, put_fault
@@ -121,3 +121,9 @@ def test_the_simulation_of_a_session_is_found_by_its_log(tmp_path):
     assert SimulationAddress.of_session(tmp_path) == SimulationAddress("127.0.0.1:20000", "SIM:")
     with pytest.raises(ServiceError, match="no simulated beamline has been started"):
         SimulationAddress.of_session(tmp_path / "elsewhere")
+
+
+def test_names_of_process_variables_are_printed_as_they_are():
+    console = Console(record=True, width=120)
+    Report("ring", (Finding("ring", "SIM:ring:Current", 500.0, None, "ok"),)).print(console)
+    assert "SIM:ring:Current" in console.export_text()
