@@ -10,26 +10,27 @@ from devices.focused_energy import FollowingEnergy
 
 
 @pytest.fixture(autouse=True)
-def limits():
-    """Limits to every wait, before the first device is made."""
-    set_timeouts()
+def nowhere():
+    """A control layer without any record, so that no device made here is looked for over Channel Access.
 
-
-def test_devices_that_do_not_connect_are_all_named_at_once(tmp_path, in_process_world):
-    path = tmp_path / "lost.toml"
-    text = packaged("txm_sim").read_text()
-    path.write_text(text.replace("SIM:ring:", "LOST:ring:").replace("SIM:shutter:", "LOST:shutter:"))
+    Searches that nobody answers become rarer and rarer; the devices of other tests would wait for theirs.
+    """
     from sim.control_layer import install
     from sim.records import Bank
 
-    layer = install(Bank())  # a control layer without any record
-    try:
-        devices = beamline.build(BeamlineFile.load(path))
-    finally:
-        layer.restore()
+    set_timeouts()
+    layer = install(Bank())
+    yield
+    layer.close()
+
+
+def test_devices_that_do_not_connect_are_all_named_at_once(tmp_path):
+    path = tmp_path / "lost.toml"
+    text = packaged("txm_sim").read_text()
+    path.write_text(text.replace("SIM:ring:", "LOST:ring:").replace("SIM:shutter:", "LOST:shutter:"))
+    devices = beamline.build(BeamlineFile.load(path))
     with pytest.raises(ConnectionFailed, match="did not connect within") as caught:
         beamline.connect(devices, timeout=0.2)
-    layer.close()
     notes = " ".join(note for reason in caught.value.exceptions for note in reason.__notes__)
     assert "'ring'" in notes
     assert "'shutter'" in notes
