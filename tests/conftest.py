@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import event_model
+import numpy as np
 import pytest
 
 from acquisition.channel_access import free_port_pair
@@ -19,6 +21,7 @@ speed = 200.0
 specimen = {voxel = 0.3}
 """
 _port = free_port_pair(30000)
+Documents = list[tuple[str, dict[str, Any]]]
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -43,6 +46,37 @@ class World:
     def fault(self, text: str) -> None:
         """Set a fault, e.g. ``cam=hang``; an empty text heals everything."""
         self.put("SIM:sim:Fault", text)
+
+
+@pytest.fixture(scope="session")
+def measured_data() -> Path:
+    """Folder of measured data: EDGEWISE_DATA, or ../shared/data beside the repository."""
+    beside = Path(__file__).parents[2] / "shared" / "data"
+    folder = Path(os.environ.get("EDGEWISE_DATA", beside))
+    if not folder.is_dir():
+        pytest.skip(f"no measured data: EDGEWISE_DATA is not set and {beside} does not exist")
+    return folder
+
+
+@pytest.fixture
+def run_documents() -> Callable[..., Documents]:
+    """Return a maker of the documents of one run with `events` numbers read."""
+
+    def make(events: int = 3, *, stop: bool = True, **start: Any) -> Documents:
+        run = event_model.compose_run(metadata={"plan_name": "count", **start}, time=1.7e9)
+        stream = run.compose_descriptor(
+            name="primary",
+            data_keys={"current": {"source": "ring", "dtype": "number", "shape": [], "dtype_numpy": "<f8"}},
+        )
+        documents: Documents = [("start", dict(run.start_doc)), ("descriptor", dict(stream.descriptor_doc))]
+        for i in range(events):
+            event = stream.compose_event(data={"current": np.float64(i) + 0.5}, timestamps={"current": 1.7e9 + i})
+            documents.append(("event", dict(event)))
+        if stop:
+            documents.append(("stop", dict(run.compose_stop())))
+        return documents
+
+    return make
 
 
 @pytest.fixture(scope="session")

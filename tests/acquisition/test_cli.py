@@ -1,6 +1,5 @@
 """The command line answers in words, and measured files are found by their names."""
 
-import os
 from pathlib import Path
 
 import numpy as np
@@ -9,16 +8,6 @@ import pytest
 from acquisition.cli import main
 from acquisition.demo_real import find_input, settings_for
 from acquisition.errors import EdgewiseError
-
-
-@pytest.fixture(scope="session")
-def measured() -> Path:
-    """The folder of measured data."""
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("EDGEWISE_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no measured data: EDGEWISE_DATA is not set and {beside} does not exist")
-    return folder
 
 
 def spectrum(path: Path, half_height: float) -> Path:
@@ -108,9 +97,9 @@ def test_an_unsorted_reference_is_named_with_its_line(tmp_path):
         settings_for([(path, 2.0), (path, 3.0)])
 
 
-def test_the_measured_nickelate_moves_as_published(measured, tmp_path, capsys):
-    cell = sorted((measured / "operando_lno" / "ec").glob("*.mpt"))
-    archive = measured / "operando_lno" / "xas_position1.tar.xz"
+def test_the_measured_nickelate_moves_as_published(measured_data, tmp_path, capsys):
+    cell = sorted((measured_data / "operando_lno" / "ec").glob("*.mpt"))
+    archive = measured_data / "operando_lno" / "xas_position1.tar.xz"
     picture = tmp_path / "operando.png"
     assert main(["operando", str(archive), *map(str, cell), "--picture", str(picture)]) == 0
     shown = capsys.readouterr().out

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -53,16 +51,6 @@ def blobs() -> Blobs:
     turn, away = rng.uniform(0, 2 * np.pi, 12), 20 * np.sqrt(rng.uniform(0, 1, 12))
     position = np.stack([away * np.cos(turn), away * np.sin(turn), rng.uniform(-12, 12, 12)], axis=1)
     return Blobs(position=position, radius=radius, peak=rng.uniform(0.02, 0.05, 12))
-
-
-@pytest.fixture(scope="session")
-def measured_data() -> Path:
-    """Folder of measured data: EDGEWISE_DATA, or ../shared/data beside the repository."""
-    beside = Path(__file__).parents[3] / "shared" / "data"
-    folder = Path(os.environ.get("EDGEWISE_DATA", beside))
-    if not folder.is_dir():
-        pytest.skip(f"no measured data: EDGEWISE_DATA is not set and {beside} does not exist")
-    return folder
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ import types
 import typing
 
 import bluesky.protocols
+import numpy as np
 import pytest
 from bluesky.simulators import check_limits, summarize_plan
 
@@ -68,6 +69,5 @@ def test_metadata_of_the_user_may_not_hide_what_was_planned():
 
 
 def test_numpy_arguments_are_recorded_as_numbers():
-    numpy = pytest.importorskip("numpy")
-    found = plan_metadata("scan", {"grid": numpy.arange(3), "one": numpy.float32(0.5)}, None)["plan_args"]
+    found = plan_metadata("scan", {"grid": np.arange(3), "one": np.float32(0.5)}, None)["plan_args"]
     assert json.loads(json.dumps(found)) == {"grid": [0, 1, 2], "one": 0.5}
