@@ -1,10 +1,6 @@
-"""The reference foil of the bulk absorption station."""
+"""The wheel of reference foils of the bulk absorption station."""
 
 from collections.abc import Mapping
-from typing import ClassVar
-
-from ophyd import Component as Cpt
-from ophyd import EpicsSignalRO
 
 from devices.errors import FoilError
 from devices.switch import Switch
@@ -13,12 +9,14 @@ __all__ = ["Foil"]
 
 
 class Foil(Switch):
-    """A metal foil between the last two ion chambers, set to ``"in"`` or ``"out"``; fails with `FoilError`.
+    """Metal foils between the last two ion chambers, set to ``"out"`` or to an element; fails with `FoilError`.
 
-    Whether a metal is there at all only a spectrum of the last chamber can tell.
+    Which foils the wheel carries is read from the hardware: the choices of its command. Whether a metal is there at
+    all only a spectrum of the last chamber can tell.
     """
 
-    positions: ClassVar[Mapping[str, tuple[str, str]]] = {"in": ("In", "In"), "out": ("Out", "Out")}
     failure = FoilError
 
-    element = Cpt(EpicsSignalRO, "Element", string=True, kind="config", auto_monitor=True)
+    def states(self) -> Mapping[str, tuple[str, str]]:
+        """``"out"`` and the elements of the foils."""
+        return {name.lower() if name == "Out" else name: (name, name) for name in self.command.enum_strs or ()}

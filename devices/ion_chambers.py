@@ -94,11 +94,15 @@ class IonChambers(Device):
             ``exposure``: seconds; ``light``: whether the beam is on the chambers (default: not known), so that a dead
             chamber is an error and not a low count.
         """
+        self.check_value(value)
+        self._light = bool(value.get("light", False))
+        return self.counter.preset.set(float(value["exposure"]), timeout=5.0)
+
+    def check_value(self, value: dict[str, float]) -> None:
+        """Refuse a counting (see `prepare`) whose time the counter does not take."""
         seconds = float(value["exposure"])
         if not 0 < seconds <= 3600:
             raise LimitError(f"{self.name} exposure {seconds} s is outside 0..3600 s")
-        self._light = bool(value.get("light", False))
-        return self.counter.preset.set(seconds, timeout=5.0)
 
     def trigger(self) -> StatusBase:
         """Count once; success means that the counter ended and the counts are those of this counting."""

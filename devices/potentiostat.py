@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from typing import Any
 
 from ophyd import Component as Cpt
@@ -28,9 +29,10 @@ class Potentiostat(Device):
 
     A charge or discharge is under way when the cycler says so and at least half of the current flows.
 
-    ``prepare`` sets current and voltage limits, ``set`` starts a step ("charge", "discharge", "hold", "stop"); both end
-    by read-back. ``read`` refuses the values of a cycler that has been silent for `stale_after` seconds or has
-    tripped: they are not the state of the cell.
+    ``prepare`` sets currents and voltage limits, ``set`` starts a step ("charge", "discharge", "hold", "stop"); both
+    end by read-back. A charge ends at ``upper_voltage``; with an ``end_current`` that voltage is held until the current
+    has fallen below it (CC-CV). ``read`` refuses the values of a cycler that has been silent for `stale_after` seconds
+    or has tripped: they are not the state of the cell.
     """
 
     voltage = Cpt(EpicsSignalRO, "Voltage", kind="hinted")  # V
@@ -40,6 +42,7 @@ class Potentiostat(Device):
     status = Cpt(EpicsSignalRO, "Status", string=True, kind="normal", auto_monitor=True)
     command = Cpt(EpicsSignal, "Cmd", string=True, kind="omitted")
     current_set = Cpt(EpicsSignal, "CurrentSet", kind="config")  # mA
+    end_current = Cpt(EpicsSignal, "EndCurrent", kind="config")  # mA; 0: a step ends at its voltage, none is held
     upper_voltage = Cpt(EpicsSignal, "UpperVoltage", kind="config")  # V that ends a step
     lower_voltage = Cpt(EpicsSignal, "LowerVoltage", kind="config")  # V that ends a step
     mass = Cpt(EpicsSignalRO, "Mass", kind="config")  # mg of active material
@@ -53,27 +56,36 @@ class Potentiostat(Device):
         Parameters
         ----------
         value : dict
-            Any of ``current`` (mA), ``upper_voltage`` (V), ``lower_voltage`` (V).
+            Any of ``current`` (mA), ``end_current`` (mA), ``upper_voltage`` (V), ``lower_voltage`` (V).
         """
-        signals = {
-            "current": self.current_set, "upper_voltage": self.upper_voltage, "lower_voltage": self.lower_voltage
-        }  # fmt: skip
-        if not value:
-            raise LimitError(f"{self.name} was prepared with nothing; give any of {', '.join(signals)}")
-        for key, number in value.items():
-            if key not in signals:
-                raise LimitError(f"{self.name} has no setting {key!r}; it has {', '.join(signals)}")
-            _check(signals[key], number)
+        self.check_value(value)
+        signals = self._settings
         statuses: list[StatusBase] = [signals[key].set(float(v), timeout=self.timeout) for key, v in value.items()]
         status = statuses[0]
         for other in statuses[1:]:
             status = AndStatus(status, other)
         return status
 
-    def check_value(self, value: str) -> None:
-        """Refuse a word that is no step."""
-        if value not in _STEPS:
-            raise LimitError(f"{self.name} {value!r} is not one of {sorted(_STEPS)}")
+    @property
+    def _settings(self) -> dict[str, EpicsSignal]:
+        return {
+            "current": self.current_set, "end_current": self.end_current,
+            "upper_voltage": self.upper_voltage, "lower_voltage": self.lower_voltage,
+        }  # fmt: skip
+
+    def check_value(self, value: str | Mapping[str, float]) -> None:
+        """Refuse a word that is no step, and settings of a step (see `prepare`) that the cycler does not take."""
+        if isinstance(value, str):
+            if value not in _STEPS:
+                raise LimitError(f"{self.name} {value!r} is not one of {sorted(_STEPS)}")
+            return
+        signals = self._settings
+        if not value:
+            raise LimitError(f"{self.name} was prepared with nothing; give any of {', '.join(signals)}")
+        for key, number in value.items():
+            if key not in signals:
+                raise LimitError(f"{self.name} has no setting {key!r}; it has {', '.join(signals)}")
+            _check(signals[key], number)
 
     def set(self, value: str) -> StatusBase:
         """Start a step; fails with `CellError` when the status does not follow within `timeout` seconds."""

@@ -18,7 +18,8 @@ __all__ = ["Switch"]
 class Switch(Device):
     """A device that is set to one of a few states by ``Cmd`` and says in ``Sts`` where it is.
 
-    A class of switches says in `positions` what its states are called: state: (command, status).
+    A class of switches says in `positions` what its states are called: state: (command, status); one whose hardware
+    has names of its own overrides `states`.
     """
 
     positions: ClassVar[Mapping[str, tuple[str, str]]] = {}
@@ -28,16 +29,20 @@ class Switch(Device):
     status = Cpt(EpicsSignalRO, "Sts", string=True, kind="normal", auto_monitor=True)
     timeout = Cpt(Setting, value=5.0, units="s", kind="config")
 
+    def states(self) -> Mapping[str, tuple[str, str]]:
+        """What the states are called, and the command and status of each."""
+        return self.positions
+
     def check_value(self, value: str) -> None:
         """Refuse a word that is no state."""
-        if value not in self.positions:
-            raise LimitError(f"{self.name} {value!r} is not one of {sorted(self.positions)}")
+        if value not in self.states():
+            raise LimitError(f"{self.name} {value!r} is not one of {sorted(self.states())}")
 
     @property
     def state(self) -> str:
         """The state it is in by its status, or the status itself when that is none of `positions`."""
         now = str(self.status.get())
-        return next((state for state, (_, shown) in self.positions.items() if shown == now), now)
+        return next((state for state, (_, shown) in self.states().items() if shown == now), now)
 
     def set(self, value: str) -> StatusBase:
         """Bring it to a state; fails with `failure` when the status does not follow within `timeout` seconds.
@@ -45,7 +50,7 @@ class Switch(Device):
         The command must have been processed, too: the status may still be on its way from an earlier one.
         """
         self.check_value(value)
-        command, wanted = self.positions[value]
+        command, wanted = self.states()[value]
         limit = float(self.timeout.get())
         status = DeviceStatus(self)
         fail_on_disconnect(status, self.status)

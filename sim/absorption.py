@@ -127,9 +127,17 @@ class Material:
         e = np.asarray(energy, float)
         fraction = mass_fractions()
         others = sum(fraction[name] * _mu(name, e) for name in fraction if name != self.element)
+        return np.asarray((others + fraction[self.element] * self.metal(e)) * self.density * 1e-4)
+
+    def metal(self, energy: Array) -> Array:
+        """Return the attenuation (cm2/g) of the element itself for each reference's valence, (reference, n)."""
         edge = k_edge(self.element)
-        own = fraction[self.element] * np.stack([self._own(edge, e, ref) for ref in self.references])
-        return np.asarray((others + own) * self.density * 1e-4)
+        return np.stack([self._own(edge, energy, reference) for reference in self.references])
+
+    def weights(self, valence: float) -> Array:
+        """Return how much of each reference makes up a valence, which is cut to the range of the references."""
+        valences = [reference.valence for reference in self.references]
+        return np.array([np.interp(valence, valences, unit) for unit in np.eye(len(valences))])
 
     def basis_nodes(self, energy: float, resolution: float) -> tuple[npt.NDArray[np.float32], Array]:
         """Return (basis (reference, node), weights (node,)) of the energies within a bandwidth dE/E (FWHM)."""
@@ -140,6 +148,27 @@ class Material:
     def _own(edge: KEdge, energy: Array, reference: Reference) -> Array:
         near = np.abs(energy - edge.energy) < 900
         return np.where(near, edge.rest(energy) + edge.step(energy) * reference.at(energy), _mu(edge.element, energy))
+
+
+def attenuation(materials: Sequence[Material], valences: Sequence[float], energy: npt.ArrayLike) -> Array:
+    """Return the linear attenuation (1/um) of full-density material with the edges of several metals at once.
+
+    Parameters
+    ----------
+    materials : sequence of Material
+        One per metal whose edge shows its valence; the other elements are as in xraydb.
+    valences : sequence of float
+        Mean valence of each of these metals.
+    energy : array_like, (n,)
+        eV.
+    """
+    e = np.asarray(energy, float)
+    fraction = mass_fractions()
+    metals = {
+        matter.element: matter.weights(v) @ matter.metal(e) for matter, v in zip(materials, valences, strict=True)
+    }
+    total = sum(part * (metals[name] if name in metals else _mu(name, e)) for name, part in fraction.items())
+    return np.asarray(total * materials[0].density * 1e-4)
 
 
 def _mu(element: str, energy: Array) -> Array:

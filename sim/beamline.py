@@ -4,7 +4,7 @@ The process variables, their kinds and units are listed in docs/reference/proces
 """
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -188,7 +188,7 @@ def build(simulation: Simulation) -> Beamline:
     PositionCompare(bank, prefix + "fly:", clock, motors["sample:rot"], camera)
     bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)
     FluxMonitor(bank, prefix + "flux:", clock, rate=flux, seed=simulation.seed)
-    station = _add_station(bank, simulation, clock, cell, matter[0], mono, lambda: flux() * shutter.open)
+    station = _add_station(bank, simulation, clock, cell, matter, mono, lambda: flux() * shutter.open)
     _add_controls(bank, prefix + "sim:", clock, effects)
     faulty: dict[str, tuple[Faulty, tuple[str, ...]]] = {n: (m, MOTOR_FAULTS) for n, m in motors.items()}
     faulty |= {"cam": (camera, CAMERA_FAULTS), "shutter": (shutter, Shutter.FAULTS), "ring": (ring, Ring.FAULTS)}
@@ -224,18 +224,16 @@ def _add_station(
     simulation: Simulation,
     clock: Clock,
     cell: Cell,
-    matter: Material,
+    matter: Sequence[Material],
     mono: Monochromator,
     flux: Callable[[], float],
 ) -> dict[str, tuple[Faulty, tuple[str, ...]]]:
     """Add the bulk absorption station and the cell, whose charge sets the valence of the pellet."""
-    prefix, element = simulation.prefix, simulation.element
-    foil = Foil(bank, prefix + "foil:", element)
-    lowest, highest = matter.references[0].valence, matter.references[-1].valence
+    prefix = simulation.prefix
+    foil = Foil(bank, prefix + "foil:", simulation.element)
     chambers = IonChambers(
-        bank, prefix, clock, material=matter, foil=foil, flux=flux, seed=simulation.seed,
-        energy=lambda: mono.true_energy(clock.now()),
-        valence=lambda: min(max(metal_valence(element, cell.soc()), lowest), highest),
+        bank, prefix, clock, materials=matter, foil=foil, flux=flux, seed=simulation.seed,
+        energy=lambda: mono.true_energy(clock.now()), valence=lambda element: metal_valence(element, cell.soc()),
     )  # fmt: skip
     return {"cell": (cell, Cell.FAULTS), "foil": (foil, Foil.FAULTS), "ic": (chambers, IonChambers.FAULTS)}
 

@@ -5,6 +5,7 @@ which the metals hardly move and oxygen gives the charge (Zhang et al., suppleme
 """
 
 import asyncio
+import math
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ IDLE, CHARGING, DISCHARGING, HOLDING, FAULT = range(5)
 CAPACITY = 300.0  # mAh/g from 0 to 1
 PLATEAU = 0.42  # state of charge at which the 4.5 V plateau begins
 SAFE_VOLTAGE = 5.0
+HOLD_STEP = 10.0  # s; while a voltage is held the current is followed in steps of at most this
 OPEN_CIRCUIT = {
     CHARGING: (
         (0.0, 3.05),
@@ -54,9 +56,10 @@ def oxidation(state_of_charge: float) -> float:
 class Cell:
     """The records ``cell:`` of a cycler with one cell.
 
-    ``Cmd`` (Stop, Charge, Discharge, Hold) starts a step with ``CurrentSet`` (mA), which ends by itself at
-    ``UpperVoltage`` or ``LowerVoltage``. Read back: ``Voltage``, ``Current``, ``Charge``, ``StateOfCharge`` and
-    ``Status``.
+    ``Cmd`` (Stop, Charge, Discharge, Hold) starts a step with ``CurrentSet`` (mA). A charge or discharge ends by itself
+    at ``UpperVoltage`` or ``LowerVoltage``; with an ``EndCurrent`` (mA) above 0 that voltage is held first, until the
+    current has fallen below it (CC-CV). Hold keeps the present voltage. Read back: ``Voltage``, ``Current``,
+    ``Charge``, ``StateOfCharge`` and ``Status``.
 
     Faults: "silent" (nothing is posted any more), "over_voltage" (the voltage runs away and the cycler trips), "open"
     (no current flows).
@@ -68,11 +71,13 @@ class Cell:
         self.fault: str | None = None
         self._clock, self._resistance = clock, resistance
         self._charge, self._last, self._branch = 0.0, clock.now(), CHARGING
+        self._held, self._ends = 0.0, False  # V while holding; whether that ends at the end current
         self.command = bank.add(prefix + "Cmd", STOP, enums=("Stop", "Charge", "Discharge", "Hold"), on_put=self._put)
         states = ("Idle", "Charging", "Discharging", "Holding", "Fault")
         self.status = bank.add(prefix + "Status", IDLE, enums=states, read_only=True)
         current: dict[str, Any] = {"units": "mA", "limits": (0.0, 100.0), "on_put": self._put_current}
         self.current_set = bank.add(prefix + "CurrentSet", 0.1, **current)
+        self.end_current = bank.add(prefix + "EndCurrent", 0.0, **{**current, "on_put": self._put_end_current})
         voltage: dict[str, Any] = {"units": "V", "limits": (0.0, SAFE_VOLTAGE), "on_put": self._put_voltage}
         self.upper = bank.add(prefix + "UpperVoltage", 4.8, **voltage)
         self.lower = bank.add(prefix + "LowerVoltage", 2.0, **voltage)
@@ -95,20 +100,25 @@ class Cell:
     def _voltage(self, current: float) -> float:
         if self.fault == "over_voltage":
             return SAFE_VOLTAGE + 0.3
-        points = np.transpose(OPEN_CIRCUIT[self._branch])
-        return float(np.interp(self.soc(), *points)) + current * 1e-3 * self._resistance
+        return self._open_circuit() + current * 1e-3 * self._resistance
+
+    def _open_circuit(self) -> float:
+        return float(np.interp(self.soc(), *np.transpose(OPEN_CIRCUIT[self._branch])))
 
     def _flowing(self) -> float:
         """Return the present current in mA, positive while charging."""
         if self.fault == "open":
             return 0.0
-        sign = {CHARGING: 1.0, DISCHARGING: -1.0}.get(self.status.value, 0.0)
-        return sign * float(self.current_set.value)
+        most = float(self.current_set.value)
+        if self.status.value == HOLDING:
+            return min(max((self._held - self._open_circuit()) / self._resistance * 1e3, -most), most)
+        return {CHARGING: 1.0, DISCHARGING: -1.0}.get(self.status.value, 0.0) * most
 
     async def _put(self, _record: Record, value: int) -> None:
         self._advance()
         if self.status.value == FAULT and value != STOP:
             raise PutRefusedError(f"{self.command.name}: the cycler has tripped; put Stop first")
+        self._held, self._ends = self._voltage(self._flowing()), False
         self._branch = {CHARGE: CHARGING, DISCHARGE: DISCHARGING}.get(value, self._branch)
         await self.status.post((IDLE, CHARGING, DISCHARGING, HOLDING)[value], Severity.NO_ALARM)
         await self.refresh()
@@ -118,6 +128,10 @@ class Cell:
             raise PutRefusedError(f"{record.name}: {value} mA is outside 0..100 mA")
         self._advance()
 
+    async def _put_end_current(self, record: Record, value: float) -> None:
+        if not 0 <= value <= 100:
+            raise PutRefusedError(f"{record.name}: {value} mA is outside 0..100 mA")
+
     async def _put_voltage(self, record: Record, value: float) -> None:
         if not 0 <= value <= SAFE_VOLTAGE:
             raise PutRefusedError(f"{record.name}: {value} V is outside 0..{SAFE_VOLTAGE} V")
@@ -125,8 +139,10 @@ class Cell:
     def _advance(self) -> None:
         """Add the charge that has flowed since the last call."""
         now = self._clock.now()
-        self._charge += self._flowing() * (now - self._last) / 3600
-        self._charge = min(max(self._charge, 0.0), self.capacity)
+        parts = math.ceil((now - self._last) / HOLD_STEP) if self.status.value == HOLDING else 1
+        for _ in range(parts):
+            self._charge += self._flowing() * (now - self._last) / parts / 3600
+            self._charge = min(max(self._charge, 0.0), self.capacity)
         self._last = now
 
     async def refresh(self) -> None:
@@ -138,13 +154,24 @@ class Cell:
         voltage = self._voltage(current)
         if voltage > SAFE_VOLTAGE:
             await self.status.post(FAULT, Severity.MAJOR)
+        elif self.status.value == HOLDING:
+            if self._ends and abs(current) <= self.end_current.value:
+                await self._end_step()
         elif (current > 0 and voltage >= self.upper.value) or (current < 0 and voltage <= self.lower.value):
-            await self.status.post(IDLE)
-            await self.command.post(STOP)
+            if self.end_current.value > 0:
+                self._held = voltage = float((self.upper if current > 0 else self.lower).value)
+                self._ends = True
+                await self.status.post(HOLDING)
+            else:
+                await self._end_step()
         await self.voltage.post(voltage, Severity.MAJOR if voltage > SAFE_VOLTAGE else Severity.NO_ALARM)
         await self.current.post(self._flowing())
         await self.charge.post(self._charge)
         await self.state_of_charge.post(self.soc())
+
+    async def _end_step(self) -> None:
+        await self.status.post(IDLE)
+        await self.command.post(STOP)
 
     async def _run(self) -> None:
         while True:

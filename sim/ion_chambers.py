@@ -1,15 +1,15 @@
 """The bulk absorption station: ion chambers with amplifiers, a sample pellet, a reference foil, and a counter.
 
-The light passes ion chamber 0, the pellet, ion chamber 1, the foil of the same metal, ion chamber 2.
+The light passes ion chamber 0, the pellet, ion chamber 1, a foil of one of its metals, ion chamber 2.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
-from sim.absorption import Material, k_edge, resolution_nodes
+from sim.absorption import Material, attenuation, k_edge, resolution_nodes
 from sim.clock import Clock
 from sim.optics import SILICON_111_BANDWIDTH
 from sim.records import HANDLED, Bank, Handled, Kind, Record, Severity
@@ -27,28 +27,29 @@ FOIL_DENSITY = {"Mn": 7.21, "Co": 8.90, "Ni": 8.908}  # g/cm3
 
 
 class Foil:
-    """A metal foil that moves in and out: ``foil:Cmd``, ``foil:Sts`` (Out, In). The fault "missing" leaves a hole."""
+    """A wheel of metal foils: ``foil:Cmd``, ``foil:Sts`` (Out, Mn, Co, Ni). The fault "missing" leaves a hole."""
 
     FAULTS = ("missing", "stuck")
 
     def __init__(self, bank: Bank, prefix: str, element: str, *, thickness: float = 6.0) -> None:
         self.fault: str | None = None
-        self._element, self._thickness = element, thickness
-        self._spectrum, self._edge = foil(element), k_edge(element)
-        self.command = bank.add(prefix + "Cmd", 1, enums=("Out", "In"), on_put=self._put)
-        self.status = bank.add(prefix + "Sts", 1, enums=("Out", "In"), read_only=True)
-        bank.add(prefix + "Element", element, read_only=True)
+        self._thickness = thickness
+        places = ("Out", *FOIL_DENSITY)
+        self.command = bank.add(prefix + "Cmd", places.index(element), enums=places, on_put=self._put)
+        self.status = bank.add(prefix + "Sts", places.index(element), enums=places, read_only=True)
 
     async def _put(self, _record: Record, value: int) -> None:
         if self.fault != "stuck":
             await self.status.post(value)
 
     def absorbance(self, energy: Array) -> Array:
-        """Return mu t at energies (eV); 0 when the foil is out or missing."""
+        """Return mu t at energies (eV); 0 when no foil is in, or it is missing."""
         if not self.status.value or self.fault == "missing":
             return np.zeros_like(energy)
-        specific = self._edge.rest(energy) + self._edge.step(energy) * self._spectrum.at(energy)
-        return np.asarray(specific * FOIL_DENSITY[self._element] * self._thickness * 1e-4)
+        element = ("Out", *FOIL_DENSITY)[self.status.value]
+        edge = k_edge(element)
+        specific = edge.rest(energy) + edge.step(energy) * foil(element).at(energy)
+        return np.asarray(specific * FOIL_DENSITY[element] * self._thickness * 1e-4)
 
 
 class IonChambers:
@@ -60,12 +61,14 @@ class IonChambers:
     ----------
     bank, prefix, clock
         Where, under which name, in whose time.
-    material : Material
-        Of the pellet.
+    materials : sequence of Material
+        Of the pellet: one per metal whose edge follows its valence.
     foil : Foil
         Between the last two chambers.
-    energy, flux, valence : callable () -> float
-        True energy (eV), photons/s before the first chamber, mean valence of the pellet.
+    energy, flux : callable () -> float
+        True energy (eV), photons/s before the first chamber.
+    valence : callable (element) -> float
+        Mean valence of a metal in the pellet.
     thickness : float
         Of the pellet, um of full density.
     seed : int
@@ -80,17 +83,17 @@ class IonChambers:
         prefix: str,
         clock: Clock,
         *,
-        material: Material,
+        materials: Sequence[Material],
         foil: Foil,
         energy: Callable[[], float],
         flux: Callable[[], float],
-        valence: Callable[[], float],
+        valence: Callable[[str], float],
         thickness: float = 35.0,
         seed: int = 1,
     ) -> None:
         self.fault: str | None = None
         self._bank, self._prefix, self._clock = bank, prefix, clock
-        self._material, self._foil, self._thickness = material, foil, thickness
+        self._materials, self._foil, self._thickness = tuple(materials), foil, thickness
         self._energy, self._flux, self._valence = energy, flux, valence
         self._noise = np.random.default_rng([seed, 11])
         for name in CHAMBERS:
@@ -108,9 +111,8 @@ class IonChambers:
     def photons(self) -> Array:
         """Return the photons per second that enter each chamber, averaged over the bandwidth."""
         energies, weights = resolution_nodes(self._energy(), SILICON_111_BANDWIDTH)
-        valences = [reference.valence for reference in self._material.references]
-        parts = np.array([np.interp(self._valence(), valences, unit) for unit in np.eye(len(valences))])
-        pellet = parts @ self._material.basis(energies) * self._thickness
+        valences = [self._valence(material.element) for material in self._materials]
+        pellet = attenuation(self._materials, valences, energies) * self._thickness
         behind = [np.zeros_like(energies), pellet, pellet + self._foil.absorbance(energies)]
         passed = np.cumprod([1.0, 1 - STOPPED[0], 1 - STOPPED[1]])
         return np.array([self._flux() * p * (weights @ np.exp(-b)) for p, b in zip(passed, behind, strict=True)])

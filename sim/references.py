@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -75,6 +76,7 @@ def parametric(element: str) -> tuple[Reference, ...]:
     return tuple(_shape(element, valence, half) for valence, half in HALF_HEIGHTS[element])
 
 
+@lru_cache
 def foil(element: str) -> Reference:
     """Return the spectrum of the metal: its derivative is largest at the edge energy, its half height 7..8 eV above.
 

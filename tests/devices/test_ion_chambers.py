@@ -109,7 +109,7 @@ def test_a_counter_that_somebody_else_uses_is_an_error(bulk_in_process):
 
 def test_the_foil_has_moved_when_its_status_says_so(bulk):
     foil = bulk.devices.foil
-    for state in ("out", "in"):
+    for state in ("out", "Co", "Ni"):
         foil.set(state).wait(10)
         assert foil.state == state
 

@@ -74,3 +74,20 @@ def test_a_silent_cycler_posts_nothing(cell, run):
 def test_impossible_currents_are_refused(cell, run, current):
     with pytest.raises(PutRefusedError, match="mA is outside"):
         run(cell.current_set.put(current))
+
+
+def test_with_an_end_current_the_voltage_is_held_until_the_current_has_fallen(cell, run):
+    async def work():
+        for record, value in ((cell.upper, 4.7), (cell.current_set, 1.0), (cell.end_current, 0.2)):
+            await record.put(value)
+        await cell.command.put("Charge")
+        cell._charge = 0.95 * cell.capacity  # 4.68 V at rest, 4.72 V with 1 mA through 40 ohm
+        await cell.refresh()
+        held = cell.status.value, cell.voltage.value, cell.current.value
+        cell._last -= 1800.0
+        await cell.refresh()
+        return held, cell.status.value, cell.current.value
+
+    held, ended, last = run(work())
+    assert held == pytest.approx((3, 4.7, 0.5), abs=0.01)
+    assert (ended, last) == (0, 0.0)
