@@ -12,7 +12,7 @@ from analysis.products import FAST, multiply, project, subtract_explained
 
 Array = NDArray[Any]
 
-RUN = 2048  # voxels projected together: runs long enough for the memory to keep up
+RUN = 4096  # voxels projected together: runs long enough for the memory to keep up
 TILE = 256  # voxels read together: their heights stay in the nearest cache
 # Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
 ZERO, HALF, ONE, TWO, THREE = np.float32(0), np.float32(0.5), np.float32(1), np.float32(2), np.float32(3)
@@ -25,6 +25,8 @@ COARSE, COARSER, COARSEST = np.float32(0.6), np.float32(0.1), np.float32(0.15)
 MOST_OF_IT = np.float32(0.85)
 
 OK, NO_JUMP, NO_CROSSING, OUT_OF_RANGE, TOO_NOISY, NOT_MEASURED = 0, 1, 2, 3, 4, 5
+F_JUMP, F_CROSSING, F_RANGE = np.float32(NO_JUMP), np.float32(NO_CROSSING), np.float32(OUT_OF_RANGE)
+F_NOISY, F_MEASURED = np.float32(TOO_NOISY), np.float32(NOT_MEASURED)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -71,14 +73,25 @@ def find_brackets(height: Array, count: int, first: int, last: int, crossing: Ar
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array, found: Array) -> None:
+def slopes_at_knots(height: Array, count: int, knots: Array, slope: Array) -> None:
+    """Set `slope` [m, TILE] to the slopes of `height` at the knots; `knots` [m, 7] is `edge_tables.knot_table`."""
+    last = height.shape[0] - 1
+    for i in range(last + 1):
+        a, b, c = height[max(i - 2, 0)], height[max(i - 1, 0)], height[i]
+        d, e, out = height[min(i + 1, last)], height[min(i + 2, last)], slope[i]
+        wa, wb, wc, wd, we = knots[i, 2], knots[i, 3], knots[i, 4], knots[i, 5], knots[i, 6]
+        for v in range(count):
+            out[v] = (wa * a[v] + wb * b[v]) + (wd * d[v] + we * e[v]) + wc * c[v]
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def refine_crossings(height: Array, slope: Array, count: int, bracket: Array, knots: Array, found: Array) -> None:
     """Find the zero of the cubic between knots ``bracket - 1`` and ``bracket``, per voxel.
 
-    `intervals` [m, 12] comes from `edge_tables.knot_intervals`. Rows of `found` [6, TILE]: position, slope there, step
-    between the knots, rise between them; the others are work space. Where there is no bracket the result means
-    nothing.
+    Rows of `found` [6, TILE]: position, slope there, step between the knots, rise between them; the others are work
+    space. Where there is no bracket the result means nothing.
     """
-    gather_cubic(height, count, bracket, intervals, found)
+    gather_cubic(height, slope, count, bracket, knots, found)
     for v in range(count):
         start, step, a, rise, m0, m1 = found[0, v], found[1, v], found[2, v], found[3, v], found[4, v], found[5, v]
         c2, c3 = THREE * rise - TWO * m0 - m1, m0 + m1 - TWO * rise
@@ -99,7 +112,7 @@ def refine_crossings(height: Array, count: int, bracket: Array, intervals: Array
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found: Array) -> None:
+def refine_peaks(height: Array, slope: Array, count: int, peak: Array, knots: Array, found: Array) -> None:
     """Find the maximum next to the knot `peak` of the cubics on both sides, per voxel.
 
     Rows of `found` [6, TILE]: position, curvature (0 where there is no maximum), height; the others are work space.
@@ -108,16 +121,8 @@ def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found
     upper = np.empty(count, np.int32)
     for v in range(count):
         i = min(max(peak[v], 1), last)
-        slope = (
-            intervals[i, 7] * height[max(i - 2, 0), v]
-            + intervals[i, 8] * height[i - 1, v]
-            + intervals[i, 9] * height[i, v]
-            + intervals[i, 10] * height[min(i + 1, last), v]
-            + intervals[i, 11] * height[min(i + 2, last), v]
-        )
-        rising = (slope > ZERO) & (i < last)
-        upper[v] = i + 1 if rising else i
-    gather_cubic(height, count, upper, intervals, found)
+        upper[v] = i + 1 if (slope[i, v] > ZERO) & (i < last) else i
+    gather_cubic(height, slope, count, upper, knots, found)
     for v in range(count):
         start, step, a, rise, m0, m1 = found[0, v], found[1, v], found[2, v], found[3, v], found[4, v], found[5, v]
         c2, c3 = THREE * rise - TWO * m0 - m1, m0 + m1 - TWO * rise
@@ -131,29 +136,13 @@ def refine_peaks(height: Array, count: int, peak: Array, intervals: Array, found
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def gather_cubic(height: Array, count: int, upper: Array, intervals: Array, found: Array) -> None:
+def gather_cubic(height: Array, slope: Array, count: int, upper: Array, knots: Array, found: Array) -> None:
     """Set `found` to lower knot, step, height and rise, and the slopes at both knots times the step."""
-    last = height.shape[0] - 1
     for v in range(count):
         i = max(upper[v], 1)
-        a, b = height[i - 1, v], height[i, v]
-        far, below = height[max(i - 3, 0), v], height[max(i - 2, 0), v]
-        above, beyond = height[min(i + 1, last), v], height[min(i + 2, last), v]
-        found[0, v], found[1, v], found[2, v], found[3, v] = intervals[i, 0], intervals[i, 1], a, b - a
-        found[4, v] = (
-            intervals[i, 2] * far
-            + intervals[i, 3] * below
-            + intervals[i, 4] * a
-            + intervals[i, 5] * b
-            + intervals[i, 6] * above
-        )
-        found[5, v] = (
-            intervals[i, 7] * below
-            + intervals[i, 8] * a
-            + intervals[i, 9] * b
-            + intervals[i, 10] * above
-            + intervals[i, 11] * beyond
-        )
+        step, a = knots[i, 1], height[i - 1, v]
+        found[0, v], found[1, v], found[2, v], found[3, v] = knots[i - 1, 0], step, a, height[i, v] - a
+        found[4, v], found[5, v] = slope[i - 1, v] * step, slope[i, v] * step
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -188,53 +177,59 @@ def read_tile(
 ) -> None:
     """Read crossings, white lines and their uncertainties of one tile into ``out[:, start:]`` and `code`.
 
-    `tables` holds (intervals, first, last, origin, per_ev, variance of the height, of its slope, of the jump);
+    `tables` holds (knots, first, last, origin, per_ev, variance of the height, of its slope, of the jump);
     `limits` holds (least jump over its sigma, largest sigma).
     Rows of `out`: energy, sigma, jump, jump sigma, white line, its sigma, its height, and, where there is room for
     it, the part of the edge's sigma that comes from the step between energies.
     """
-    intervals, first, last, origin, per_ev, at_edge, at_peak, of_jump = tables
+    knots, first, last, origin, per_ev, at_edge, at_peak, of_jump = tables
     crossing = np.empty(TILE, np.int32)
     peak = np.empty(TILE, np.int32)
+    slopes = np.empty_like(height)
     edge = np.empty((6, TILE), height.dtype)
     white = np.empty((6, TILE), height.dtype)
     find_brackets(height, count, first, last, crossing, peak)
-    refine_crossings(height, count, crossing, intervals, edge)
-    refine_peaks(height, count, peak, intervals, white)
+    slopes_at_knots(height, count, knots, slopes)
+    refine_crossings(height, slopes, count, crossing, knots, edge)
+    refine_peaks(height, slopes, count, peak, knots, white)
     for v in range(count):
         edge[2, v] *= step_error(edge[3, v] / jump[v])
     look_up(at_edge, edge, jump, count, origin, per_ev, scale2)
     look_up(at_peak, white, jump, count, origin, per_ev, scale2)
+    least, largest, of_photons, held_back = limits[0], limits[1], of_jump[0], of_jump[1]
+    lowest, why, stop = height[first], np.empty(TILE, height.dtype), start + count
     for v in range(count):
-        j, s2 = jump[v], scale2[v]
-        slope, coarse, curvature = edge[1, v], edge[2, v], white[1, v]
+        slope, coarse = edge[1, v], edge[2, v]
         edge[3, v] = np.sqrt(edge[3, v] / (slope * slope) + coarse * coarse)
-        edge[4, v] = np.sqrt(of_jump[0] * s2 + of_jump[1])
-        white[4, v] = -np.sqrt(white[3, v]) / curvature
-        white[5, v] = white[2, v] / j + HALF
+        edge[4, v] = np.sqrt(of_photons * scale2[v] + held_back)
     for v in range(count):
-        why = TOO_NOISY if edge[3, v] > limits[1] else OK
-        none = OUT_OF_RANGE if height[first, v] >= ZERO else NO_CROSSING
-        why = none if crossing[v] < 0 else why
-        why = why if (jump[v] > ZERO) & (jump[v] >= limits[0] * edge[4, v]) else NO_JUMP
-        total = jump[v] + scale2[v]  # NaN fails both comparisons
-        code[start + v] = why if (total > -HUGE) & (total < HUGE) else NOT_MEASURED
+        j, total = jump[v], jump[v] + scale2[v]
+        reason = F_NOISY if edge[3, v] > largest else ZERO
+        reason = reason if crossing[v] >= 0 else (F_RANGE if lowest[v] >= ZERO else F_CROSSING)
+        reason = reason if (j > ZERO) & (j >= least * edge[4, v]) else F_JUMP
+        why[v] = reason if (total > -HUGE) & (total < HUGE) else F_MEASURED  # NaN fails both comparisons
     nothing = np.float32(np.nan)
+    energy, sigma, size, size_sigma = out[0, start:stop], out[1, start:stop], out[2, start:stop], out[3, start:stop]
     for v in range(count):
-        good = code[start + v] == OK
-        out[0, start + v] = edge[0, v] if good else nothing
-        out[1, start + v] = edge[3, v] if good else nothing
+        good = why[v] == ZERO
+        energy[v] = edge[0, v] if good else nothing
+        sigma[v] = edge[3, v] if good else nothing
     for v in range(count):
-        good = code[start + v] != NOT_MEASURED
-        out[2, start + v] = jump[v] if good else nothing
-        out[3, start + v] = edge[4, v] if good else nothing
+        good = why[v] != F_MEASURED
+        size[v] = jump[v] if good else nothing
+        size_sigma[v] = edge[4, v] if good else nothing
+    line, line_sigma, line_height = out[4, start:stop], out[5, start:stop], out[6, start:stop]
     for v in range(count):
-        good = (code[start + v] == OK) & (white[1, v] < ZERO) & (peak[v] < last)
-        out[4, start + v] = white[0, v] if good else nothing
-        out[5, start + v] = white[4, v] if good else nothing
-        out[6, start + v] = white[5, v] if good else nothing
+        curvature = white[1, v]
+        good = (why[v] == ZERO) & (curvature < ZERO) & (peak[v] < last)
+        line[v] = white[0, v] if good else nothing
+        line_sigma[v] = -np.sqrt(white[3, v]) / curvature if good else nothing
+        line_height[v] = white[2, v] / jump[v] + HALF if good else nothing
+    codes = code[start:stop]
+    for v in range(count):
+        codes[v] = np.uint8(why[v])
     if out.shape[0] > 7:
-        out[7, start : start + count] = edge[2, :count]
+        out[7, start:stop] = edge[2, :count]
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

@@ -19,7 +19,7 @@ from analysis.edge_tables import (
     edge_reader,
     half_height_maps,
     interpolation,
-    knot_intervals,
+    knot_table,
 )
 from analysis.lowrank import Basis, learn_basis, sampled_voxels
 from analysis.spectra import FloatArray, Normalisation, checked_energies
@@ -78,7 +78,8 @@ def fit_edges(
     if basis is None:
         basis = learn_basis(energy, chosen, noise, rank=rank)
     measured = _positions(basis.energies, energy)
-    noise = noise * basis.noise_scale
+    ratio = basis.noise_ratio[measured]
+    noise = noise * ratio
     reader = edge_reader(
         basis,
         measured,
@@ -91,7 +92,7 @@ def fit_edges(
     reader = corrected(reader, chosen)
     out, code = read_edges(reader, values, threads=threads, with_coarse=voxel_noise is not None)
     if voxel_noise is not None:
-        with_voxel_noise(out, code, reader, voxel_noise * np.float32(basis.noise_scale), largest_sigma)
+        with_voxel_noise(out, code, reader, voxel_noise * ratio[:, None].astype(np.float32), largest_sigma)
     return edge_map(out, code, reader, basis, wanted)
 
 
@@ -149,9 +150,10 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     crossing.find_brackets(height, 1, maps.first, maps.last, at, peak)
     if at[0] < 0:
         return nothing(Code.OUT_OF_RANGE if height[maps.first, 0] >= 0 else Code.NO_CROSSING)
-    intervals = knot_intervals(maps.knots)
+    knots, slopes = knot_table(maps.knots), np.empty_like(height)
+    crossing.slopes_at_knots(height, 1, knots, slopes)
     found = np.empty((6, 1))
-    crossing.refine_crossings(height, 1, at, intervals, found)
+    crossing.refine_crossings(height, slopes, 1, at, knots, found)
     x, slope, step, rise = found[:4, 0]
     coarse = step * crossing.step_error(rise / jump)
     value, _ = interpolation(maps.knots, np.array([x]))
@@ -159,7 +161,7 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     if sigma > LARGEST_SIGMA:
         return nothing(Code.TOO_NOISY)
     white, white_sigma, top = nan, nan, nan
-    crossing.refine_peaks(height, 1, peak, intervals, found)
+    crossing.refine_peaks(height, slopes, 1, peak, knots, found)
     p, curvature, height_there = found[:3, 0]
     if peak[0] < maps.last and curvature < 0:
         _, steep = interpolation(maps.knots, np.array([p]))

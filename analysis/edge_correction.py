@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from analysis.edge_map import Code
 from analysis.edge_reading import read_edges
 from analysis.edge_tables import EdgeReader
+from analysis.products import respond
 from analysis.spectra import FloatArray
 
 Float32Array = NDArray[np.float32]
@@ -25,6 +26,9 @@ Float32Array = NDArray[np.float32]
 MOST_VOXELS = 8192
 VOXELS_PER_BIN = 200
 MOST_BINS = 20
+LEAST_FREEDOM = 4  # of a voxel's residual
+QUARTILES = 1.349  # distance of a normal distribution's quartiles, in sigma
+LEAST_SPREAD = 1e-3
 STEEPEST = (-0.5, 1.0)  # limits of the correction's own slope: beyond it the bins are too noisy
 
 
@@ -37,6 +41,7 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
         return reader
     sample = np.ascontiguousarray(sample[:, :: max(sample.shape[1] // MOST_VOXELS, 1)])
     by_voxel = np.ascontiguousarray(sample.T)
+    reader, own = _with_prior_freedom(reader, sample)
     out, code = read_edges(reader, sample, threads=1)
     curvature = np.gradient(reader.slope_response, np.float32(1 / reader.per_ev), axis=0)
     at_edge, gain = _put_back(
@@ -47,11 +52,12 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
         reader.slope_response,
         out[[0, 2]],
         by_voxel,
+        own,
         code,
     )
     at_edge[:, 6] = _noise_on_a_curve(reader, curvature, at_edge, out[[0, 2]], by_voxel, code)
     at_peak, peak_gain = _put_back(
-        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], by_voxel, code
+        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], by_voxel, own, code
     )
     tables = list(reader.arguments[7])
     tables[5:7] = at_edge, at_peak
@@ -73,6 +79,7 @@ def _put_back(
     steepness: Float32Array,
     positions_and_jumps: Float32Array,
     by_voxel: Float32Array,
+    own: FloatArray,
     code: NDArray[np.uint8],
 ) -> tuple[Float32Array, Float32Array]:
     """Return the table with its correction, and by what the correction multiplies noise, on the table's grid."""
@@ -83,13 +90,12 @@ def _put_back(
         return table, np.ones(len(table), np.float32)
     x = positions[known].astype(np.float64)
     at = np.clip((x - reader.origin) * reader.per_ev + 0.5, 0, len(table) - 1).astype(np.intp)
-    values = by_voxel[known]
     held_back = raw - projected
-    slope = np.einsum("ne,ne->n", steepness[at], values).astype(np.float64)
+    slope = respond(steepness, at, by_voxel, known)
     usable = np.abs(slope) > 0.3 * np.abs(np.median(slope))
     slope = np.where(usable, slope, np.inf)
-    error = -np.einsum("ne,ne->n", held_back[at], values) / slope
-    noise = ((held_back * reader.sigma) ** 2).sum(axis=1)[at] / slope**2
+    error = -respond(held_back, at, by_voxel, known) / slope
+    noise = ((held_back * reader.sigma) ** 2).sum(axis=1)[at] / slope**2 * own[known]
     missing = table[at, 1] / slope**2
     usable &= np.abs(error) < 6 * np.sqrt(noise + missing)
     grid = reader.grid(len(table))
@@ -97,14 +103,41 @@ def _put_back(
     centres = np.array([x[p].mean() for p in parts])
     shift = _significance(error, parts) * _binned(error, parts, centres, grid)
     left = error[usable] - np.interp(x[usable], grid, shift)
-    excess = left**2 - noise[usable]
-    certain = excess.mean() + excess.std() / np.sqrt(excess.size)
-    share = float(np.clip(certain / max(missing[usable].mean(), 1e-30), 0.0, 1.0))
+    share = _measured_share(left**2 - noise[usable], missing[usable], noise[usable])
     gain = 1 + np.clip(np.gradient(shift, 1 / reader.per_ev), *STEEPEST)
     jump = jumps[known].astype(np.float64)
     usual, spread = _usual_slope(x, slope / jump, table[at, 3] / jump**2, parts, centres, grid)
     new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread, 0 * shift], axis=1)
     return new.astype(np.float32), gain.astype(np.float32)
+
+
+def _measured_share(excess: FloatArray, missing: FloatArray, noise: FloatArray) -> float:
+    """Part of the expected missing signal that is there: at most one sigma more than measured, quiet voxels first."""
+    weight = 1 / (noise + missing) ** 2
+    weight /= weight.sum()
+    seen = weight @ excess
+    certain = seen + np.sqrt(weight**2 @ (excess - seen) ** 2)
+    return float(np.clip(certain / max(weight @ missing, 1e-30), 0.0, 1.0))
+
+
+def _with_prior_freedom(reader: EdgeReader, sample: Float32Array) -> tuple[EdgeReader, FloatArray]:
+    """Weigh the noise given against a voxel's residual by how much noise differs between voxels.
+
+    Returns the reader and each voxel's variance over the mean one. Linear shrinkage: the weight, in degrees of freedom,
+    is 2 over the relative variance of the noise's variance from voxel to voxel, beyond that of a chi-square.
+    """
+    freedom = sample.shape[0] - reader.weights.shape[0]
+    if freedom < LEAST_FREEDOM:
+        return reader, np.ones(sample.shape[1])
+    sums = reader.arguments[4] @ (reader.weights @ sample)
+    squares = ((sample * reader.inverse_sigma[:, None]) ** 2).sum(axis=0) - (sums**2).sum(axis=0)
+    variance = np.maximum(squares.astype(np.float64) / freedom, 1e-3)
+    low, high = np.quantile(np.log(variance[np.isfinite(variance)]), [0.25, 0.75])
+    spread = ((high - low) / QUARTILES) ** 2 - 2 / freedom  # logarithms: a few spoiled voxels do not count
+    given = 2 / max(spread, LEAST_SPREAD)
+    own = np.nan_to_num((given + freedom * variance) / (given + freedom), nan=1.0)
+    arguments = (*reader.arguments[:6], np.float32(given), *reader.arguments[7:])
+    return replace(reader, arguments=arguments), own
 
 
 def _noise_on_a_curve(
@@ -123,7 +156,7 @@ def _noise_on_a_curve(
         return np.zeros(len(table))
     x = positions[known].astype(np.float64)
     at = np.clip((x - reader.origin) * reader.per_ev + 0.5, 0, len(table) - 1).astype(np.intp)
-    bend = np.einsum("ne,ne->n", curvature[at], by_voxel[known]) / jumps[known]
+    bend = respond(curvature, at, by_voxel, known) / jumps[known]
     parts = np.array_split(np.argsort(x), bins)
     usual_bend = _binned(bend, parts, np.array([x[p].mean() for p in parts]), reader.grid(len(table)))
     variance = ((reader.height_response * reader.sigma) ** 2).sum(axis=1)

@@ -135,19 +135,18 @@ def knot_slopes(knots: FloatArray) -> FloatArray:
     return slopes
 
 
-def knot_intervals(knots: FloatArray) -> FloatArray:
-    """Return what the kernels need to know about the interval below each knot, [m, 12]; row 0 is unused.
+def knot_table(knots: FloatArray) -> FloatArray:
+    """Return what the kernels need to know about each knot, [m, 7].
 
-    Columns: lower knot, step, then, times the step, what the slope at the lower knot takes of the five knots from two
-    below it to two above, and the same for the upper knot.
+    Columns: the knot, the step from the one below (0 for the first), and what the slope there takes of the five knots
+    from two below to two above.
     """
+    m = knots.size
     slopes = np.pad(knot_slopes(knots), ((0, 0), (2, 2)))
-    step = np.diff(knots)
-    table = np.zeros((knots.size, 12))
-    table[1:, 0], table[1:, 1] = knots[:-1], step
-    for i in range(1, knots.size):
-        table[i, 2:7] = slopes[i - 1, i - 1 : i + 4] * step[i - 1]
-        table[i, 7:12] = slopes[i, i : i + 5] * step[i - 1]
+    table = np.zeros((m, 7))
+    table[:, 0], table[1:, 1] = knots, np.diff(knots)
+    for i in range(m):
+        table[i, 2:] = slopes[i, i : i + 5]
     return table
 
 
@@ -215,7 +214,7 @@ def edge_reader(
     per_ev = f32((fine.size - 1) / (fine[-1] - fine[0]))
     read = projected.gain @ projected.weights
     tables = (
-        knot_intervals(knots).astype(f32),
+        knot_table(knots).astype(f32),
         maps.first,
         maps.last,
         f32(fine[0]),

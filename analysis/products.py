@@ -170,3 +170,16 @@ def response_variance(sigma: Array, response2: Array, at: Array, out: Array) -> 
         for e in range(sigma.shape[0]):
             total += row[e] * sigma[e, v] * sigma[e, v]
         out[v] = total
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def respond(response: Array, at: Array, spectra: Array, voxels: Array) -> Any:
+    """Return ``response[at[n]] @ spectra[voxels[n]]`` for each n; response [x, E], spectra [N, E]."""
+    out = np.empty(voxels.size, np.float64)
+    for n in range(voxels.size):
+        row, spectrum = response[at[n]], spectra[voxels[n]]
+        total = row[0] * 0
+        for e in range(row.size):
+            total += row[e] * spectrum[e]
+        out[n] = total
+    return out
