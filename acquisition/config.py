@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from acquisition.errors import ConfigurationError
 
 __all__ = [
+    "BeamSettings",
     "BeamlineFile",
     "ScanSettings",
     "SpectroscopyFile",
@@ -147,6 +148,13 @@ class ScanSettings(_Table):
     darks: int = Field(10, ge=1)
 
 
+class BeamSettings(_Table):
+    """When a scan waits for the storage ring."""
+
+    least_current: float = Field(50.0, gt=0, description="mA below which a scan waits, its shutter closed")
+    settle: float = Field(60.0, ge=0, description="s for the optics to settle after the beam is back")
+
+
 class StationFile(_Table):
     """What the files of all stations have in common."""
 
@@ -154,6 +162,7 @@ class StationFile(_Table):
     channel_access: ChannelAccessSettings = ChannelAccessSettings()
     storage: StorageSettings = StorageSettings()
     tiled: TiledSettings = TiledSettings()
+    beam: BeamSettings = BeamSettings()
     simulation: dict[str, Any] | None = Field(None, description="given to the simulated beamline, if there is one")
 
     @classmethod

@@ -1,20 +1,53 @@
-"""The RunEngine of a session: one subscriber, the journal, and facts every run carries."""
+"""The RunEngine of a session: one subscriber, the journal; facts every run carries; and what keeps a scan safe."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from bluesky import RunEngine
+from bluesky.utils import MsgGenerator
 
+from acquisition.alarms import refuse_alarms
+from acquisition.beam_guard import BeamGuard, install_beam_guard
+from acquisition.config import BeamSettings
 from acquisition.journal import Journal
+from devices.beam import Ring
+from devices.shutter import Shutter
 
-__all__ = ["make_engine"]
+__all__ = ["make_engine", "protect"]
 
 
 def make_engine(journal: Path, *, beamline: str, md: dict[str, Any] | None = None) -> tuple[RunEngine, Journal]:
-    """A RunEngine whose every document goes to the journal in `journal` before anything else can see it."""
+    """A RunEngine whose every document goes to the journal in `journal` before anything else can see it.
+
+    It refuses readings in MAJOR or INVALID alarm.
+    """
     from importlib.metadata import version
 
     engine = RunEngine({"beamline_id": beamline, "edgewise_version": version("edgewise"), **(md or {})})
     keeper = Journal(journal)
     engine.subscribe(keeper)
+    refuse_alarms(engine)
     return engine, keeper
+
+
+def protect(engine: RunEngine, *, ring: Ring, shutter: Shutter, beam: BeamSettings) -> BeamGuard:
+    """Let every plan wait for the beam, and close the shutter when one is halted, which skips its own clean-up.
+
+    Returns the guard, whose `state` says what the scan is waiting for.
+    """
+    guard = BeamGuard(ring, least_current=beam.least_current, settle=beam.settle)
+    install_beam_guard(engine, guard)
+    engine.preprocessors.append(_closed_when_halted(shutter))
+    return guard
+
+
+def _closed_when_halted(shutter: Shutter) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
+    def wrap(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+        try:
+            return (yield from plan)
+        except GeneratorExit:  # a halt: no further message would be heard
+            shutter.close_now()
+            raise
+
+    return wrap

@@ -4,6 +4,7 @@ EdgewiseError
 ├── ConfigurationError   the beamline file is wrong; names the key
 ├── ConnectionFailed     devices that did not connect, all of them at once (an ExceptionGroup)
 ├── JournalError         a document could not be kept; the scan stops
+├── ReadingInAlarm       a value in MAJOR or INVALID alarm was to be recorded; the scan stops
 └── ServiceError         a process the service needs did not start or died
 """
 
@@ -18,6 +19,10 @@ class ConfigurationError(EdgewiseError):
 
 class JournalError(EdgewiseError, OSError):
     """A document could not be kept."""
+
+
+class ReadingInAlarm(EdgewiseError, RuntimeError):
+    """A value in MAJOR or INVALID alarm was to be recorded."""
 
 
 class ServiceError(EdgewiseError, RuntimeError):

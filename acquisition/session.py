@@ -18,6 +18,7 @@ from acquisition.tiled_server import TiledServer
 if TYPE_CHECKING:
     from bluesky import RunEngine
 
+    from acquisition.beam_guard import BeamGuard
     from acquisition.beamline import Beamline
     from acquisition.journal import Journal
 
@@ -31,6 +32,7 @@ class Control:
     engine: "RunEngine"
     beamline: "Beamline"
     journal: "Journal"
+    beam: "BeamGuard"
 
 
 class Session:
@@ -109,13 +111,14 @@ class Session:
             servers, repeater = [self.simulated.server], self.simulated.port + 1
         channel_access.configure(servers, repeater_port=repeater)
         from acquisition import beamline as devices
-        from acquisition.engine import make_engine
+        from acquisition.engine import make_engine, protect
 
         channel_access.set_timeouts()
         beamline = devices.build(self.file)
         devices.connect(beamline, timeout=timeout)
         engine, journal = make_engine(self.file.storage.journal, beamline=self.file.name)
-        self._control = Control(engine, beamline, journal)
+        beam = protect(engine, ring=beamline.ring, shutter=beamline.shutter, beam=self.file.beam)
+        self._control = Control(engine, beamline, journal, beam)
         return self._control
 
     def tiled_client(self, *, timeout: float = 60.0) -> Any:

@@ -219,6 +219,9 @@ class FlyScan(Device):
                 finish(status)
             self._make_safe(failed=True)
 
+    def resume(self) -> None:
+        """Nothing: the plan prepares the flight anew. The RunEngine pauses only what can also resume."""
+
     def unstage(self) -> list[object]:
         """Put the velocity of the rotation back and disarm the triggers."""
         self._make_safe(failed=False)

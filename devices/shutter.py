@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import ClassVar
 
 from ophyd import Component as Cpt
+from ophyd.status import StatusBase
 
 from devices.errors import ShutterError
 from devices.setting import Setting
@@ -19,9 +20,26 @@ class Shutter(Switch):
     positions: ClassVar[Mapping[str, tuple[str, str]]] = {"open": ("Open", "Open"), "closed": ("Close", "Closed")}
     failure = ShutterError
 
-    def pause(self) -> None:
-        """Close: the RunEngine calls this when a plan pauses. The plan opens it again from its last checkpoint on."""
+    _open_again = False  # when a plan that is paused goes on
+
+    def set(self, value: str) -> StatusBase:
+        """Open or close it; what a pause has interrupted is forgotten."""
+        self._open_again = False
+        return super().set(value)
+
+    def close_now(self) -> None:
+        """Close without waiting, where nobody can wait any more."""
         put_if_connected(self.command, self.positions["closed"][0])
+
+    def pause(self) -> None:
+        """Close: the RunEngine calls this when a plan pauses or waits for the beam."""
+        self._open_again = self._open_again or self.state == "open"
+        self.close_now()
+
+    def resume(self) -> None:
+        """Open again what a pause has closed, before the plan goes on from its last checkpoint."""
+        if self._open_again:
+            self.set("open").wait()  # has a limit of its own
 
 
 class PhotonShutter(Switch):

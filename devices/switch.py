@@ -33,6 +33,8 @@ class Switch(Device):
         """What the states are called, and the command and status of each."""
         return self.positions
 
+    _latest: StatusBase | None = None
+
     def check_value(self, value: str) -> None:
         """Refuse a word that is no state."""
         if value not in self.states():
@@ -52,7 +54,7 @@ class Switch(Device):
         self.check_value(value)
         command, wanted = self.states()[value]
         limit = float(self.timeout.get())
-        status = DeviceStatus(self)
+        self._latest = status = DeviceStatus(self)
         fail_on_disconnect(status, self.status)
         processed = threading.Event()
 
@@ -72,3 +74,8 @@ class Switch(Device):
         status.add_callback(lambda _: self.status.unsubscribe(token))
         self.command.put(command, wait=False, use_complete=True, callback=on_processed)
         return status
+
+    def stop(self, *, success: bool = False) -> None:
+        """Wait no longer; `success` says that this is intended, as when a plan pauses."""
+        if success and self._latest is not None:
+            finish(self._latest)

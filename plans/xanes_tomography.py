@@ -154,6 +154,7 @@ def xanes_tomography(
         yield from blocks.save_block("dark", camera, *monitors)
         for target in energy_grid:
             yield from one_energy(target)
+        yield from bps.checkpoint()  # the last energy is complete: not to be taken again
 
     yield from bpp.finalize_wrapper(series(), closed_and_in)
     return series_uid

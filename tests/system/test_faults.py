@@ -124,11 +124,12 @@ def test_a_fault_ends_a_series_with_its_error_and_nothing_untrue_recorded(beamli
 
 @pytest.mark.timeout(60)
 def test_a_series_outlives_a_beam_dump_and_takes_the_energy_again(beamline, tmp_path):
-    from acquisition.beam_guard import beam_suspender
+    from acquisition.config import BeamSettings
+    from acquisition.engine import protect
 
     b = beamline.devices
     engine, _ = make_engine(tmp_path / "journal", beamline="small")
-    engine.install_suspender(beam_suspender(b.ring, least_current=100.0, settle=0.2))
+    protect(engine, ring=b.ring, shutter=b.shutter, beam=BeamSettings(least_current=100.0, settle=0.2))
     flats = []
 
     def dump_after_first_flat(name, doc):
