@@ -104,6 +104,7 @@ class Beamline:
             "amplitudes": asdict(self.simulation.amplitudes),
             "effects": asdict(self.simulation.effects),
             "bragg_error_deg": self.simulation.bragg_error,
+            "focus_error_mm": self.simulation.focus_error,
         }
 
     def write_truth(self, folder: Path) -> None:
@@ -144,16 +145,14 @@ def motor_options(simulation: Simulation) -> dict[str, dict[str, Any]]:
 def build(simulation: Simulation) -> Beamline:
     """Build a simulated beamline: records, models and physics; nothing runs until its bank is served."""
     bank, clock, prefix = Bank(), Clock(simulation.speed), simulation.prefix
-    lens = optics.ZonePlate()
+    lens = optics.ZonePlate(reference_z=simulation.focus_error, reference_magnification=simulation.magnification)
     specimen = simulation.make_specimen()
     matter = [material(simulation.element, simulation.load_references())]
     matter += [material(element) for element in simulation.others]
     instrument = Instrument(
         specimen, matter, lens,
         shape=simulation.shape, pixel=simulation.pixel_size * 1e-3, photon_rate=simulation.photon_rate,
-        photons_per_count=simulation.photons_per_count,
-        fixed_camera=simulation.magnification == "fixed_camera",
-        amplitudes=simulation.amplitudes, seed=simulation.seed,
+        photons_per_count=simulation.photons_per_count, amplitudes=simulation.amplitudes, seed=simulation.seed,
     )  # fmt: skip
     effects = Effects(**asdict(simulation.effects))
     bragg = optics.bragg_angle(lens.reference_energy)
@@ -172,14 +171,16 @@ def build(simulation: Simulation) -> Beamline:
     )  # fmt: skip
 
     def pixel() -> float:
-        return 1e3 * instrument.pixel_size(mono.energy.value, magnification=effects.magnification)
+        if not effects.magnification:
+            return simulation.pixel_size
+        return 1e3 * instrument.pixel_size(mono.energy.value, motors["detector:z"].position)
 
     def flux() -> float:
         pixels = simulation.shape[0] * simulation.shape[1]
         arriving = mono.throughput() * photon_shutter.open * ring.current() / ring.nominal
         return simulation.photon_rate * pixels * arriving
 
-    _add_optics(bank, prefix, mono, lens, pixel)
+    _add_optics(bank, simulation, mono, lens, motors["detector:z"], pixel)
     frames = bank.add(prefix + "sim:Frames", PHYSICS, enums=("Physics", "Ready made"))
     cell = Cell(bank, prefix + "cell:", clock)
     parts = Parts(motors, mono, shutter, photon_shutter, ring, effects, frames, cell)
@@ -200,13 +201,19 @@ def build(simulation: Simulation) -> Beamline:
 
 
 def _add_optics(
-    bank: Bank, prefix: str, mono: Monochromator, lens: optics.ZonePlate, pixel: Callable[[], float]
+    bank: Bank,
+    simulation: Simulation,
+    mono: Monochromator,
+    lens: optics.ZonePlate,
+    camera: Motor,
+    pixel: Callable[[], float],
 ) -> None:
-    """Add the constants of the zone plate and the pixel size, which follows the energy read-back."""
+    """Add what the zone plate says of itself and the pixel size, which follows the energy and camera read-backs."""
+    prefix = simulation.prefix
     constants = (
         ("Diameter", lens.diameter, "um"),
         ("OuterZoneWidth", lens.outer_zone_width, "nm"),
-        ("ReferenceZ", lens.reference_z, "mm"),
+        ("ReferenceZ", lens.reference_z - simulation.focus_error, "mm"),
         ("ReferenceEnergy", lens.reference_energy, "eV"),
     )
     for name, value, units in constants:
@@ -217,6 +224,7 @@ def _add_optics(
         await record.post(pixel())
 
     mono.followers.append(show)
+    camera.moved.append(show)
 
 
 def _add_station(

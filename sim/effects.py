@@ -13,6 +13,8 @@ class Effects:
     illumination: bool = True
     magnification: bool = True
     defocus: bool = True
+    condenser: bool = True
+    order_sorting_aperture: bool = True
     axis_offset: bool = True
     image_shift: bool = True
     energy_jitter: bool = False
@@ -20,6 +22,7 @@ class Effects:
     drift: bool = False
     intensity_jitter: bool = False
     runout: bool = False
+    zone_plate_runout: bool = False
     hot_pixels: bool = False
     zingers: bool = False
     backlash: bool = False
@@ -54,7 +57,10 @@ class Amplitudes:
     intensity_jitter : float
         From frame to frame, relative.
     runout : float
-        Eccentric motion of the rotation axis, um.
+        Wobble of the rotation axis, twice per turn across the beam and 0.3 of it once per turn in height, um. (Once
+        per turn across the beam would only say that the particle stands beside the axis.)
+    zone_plate_runout : float
+        Way of the zone plate across the beam, um per mm along it: 0.8 of it in x, 0.6 in y.
     dark_offset, dark_rate, read_noise : float
         Counts; counts per s; counts, standard deviation.
     hot_pixels, zingers : float
@@ -75,6 +81,7 @@ class Amplitudes:
     illumination_drift: float = 0.02
     intensity_jitter: float = 0.01
     runout: float = 0.15
+    zone_plate_runout: float = 5.0
     dark_offset: float = 100.0
     dark_rate: float = 4.0
     read_noise: float = 1.5

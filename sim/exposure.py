@@ -10,7 +10,8 @@ import numpy.typing as npt
 from sim.absorption import Material
 from sim.cell import METALS
 from sim.effects import Amplitudes, Effects
-from sim.optics import SILICON_111_BANDWIDTH, ZonePlate
+from sim.illumination import Illumination
+from sim.optics import SILICON_111_BANDWIDTH, OrderSortingAperture, ZonePlate
 from sim.projection import Projector, imaging_matrix
 from sim.references import EDGES
 from sim.specimen import Specimen
@@ -34,6 +35,10 @@ class State:
         Rotation during the exposure, deg: the image is the mean over it.
     sample, zone_plate : (x, y, z)
         um, um, mm: z along the beam.
+    camera, condenser : float
+        Positions along the beam, mm.
+    aperture : (x, y)
+        Order-sorting aperture, um off the axis.
     beam : float
         Ring current relative to its nominal value; 0 with the shutter closed.
     duration : float
@@ -51,6 +56,9 @@ class State:
     angle: float
     sample: tuple[float, float, float] = (0.0, 0.0, 0.0)
     zone_plate: tuple[float, float, float] = (0.0, 0.0, 0.0)
+    camera: float = 0.0
+    condenser: float = 0.0
+    aperture: tuple[float, float] = (0.0, 0.0)
     beam: float = 1.0
     duration: float = 0.5
     time: float = 0.0
@@ -70,13 +78,11 @@ class Instrument:
     shape : (rows, columns)
         Of the camera.
     pixel : float
-        At the sample at the lens's reference energy, um.
+        At the sample at the lens's reference energy with the camera at 0, um.
     photon_rate : float
         Photons per second and pixel in the unattenuated beam at nominal ring current.
     photons_per_count : float
         Of the camera.
-    fixed_camera : bool
-        Whether the pixel grows with energy (True) or the camera follows (False).
     """
 
     def __init__(
@@ -89,18 +95,17 @@ class Instrument:
         pixel: float,
         photon_rate: float,
         photons_per_count: float,
-        fixed_camera: bool,
         amplitudes: Amplitudes,
         seed: int,
     ) -> None:
         self._specimen, self._materials = specimen, tuple(materials)
         self._projectors: dict[str, tuple[float, Projector]] = {}
         self._lens, self._shape = lens, shape
-        self._pixel, self._fixed_camera = pixel, fixed_camera
+        self._pixel, self._aperture = pixel, OrderSortingAperture()
         self._rate, self._photons_per_count = photon_rate, photons_per_count
         self._amplitudes = amplitudes
         self._noise, fixed = np.random.default_rng([seed, 1]), np.random.default_rng([seed, 2])
-        self._patterns = [_lumps(fixed, shape, scale) for scale in (0.22, 0.15, 0.15)]
+        self._illumination = Illumination(shape, pixel, amplitudes, fixed)
         self._phases = fixed.uniform(0, 2 * np.pi, (2, 3))
         self._hot = (fixed.random(shape) < amplitudes.hot_pixels) * np.float32(4000.0)
         self._basis = lru_cache(maxsize=64)(Material.basis_nodes)
@@ -108,10 +113,15 @@ class Instrument:
         for material in self._materials:
             self._projector(material, 1.0)  # refuses valences beyond the references before anything is served
 
-    def pixel_size(self, energy: float, *, magnification: bool = True) -> float:
-        """Return the pixel size at the sample (um) at an energy (eV)."""
-        follows = not (self._fixed_camera and magnification)
-        return self._pixel if follows else self._pixel * self._lens.pixel_ratio(energy)
+    def pixel_size(self, energy: float, camera: float = 0.0, *, defocus: float = 0.0) -> float:
+        """Return the pixel size at the sample (um) at an energy (eV) with the camera and the lens at places (mm)."""
+        return self._pixel * self._lens.pixel_ratio(energy, camera=camera, defocus=defocus)
+
+    def _defocus(self, state: State) -> float:
+        """Return the distance of the zone plate from focus, mm."""
+        if "defocus" not in state.effects:
+            return 0.0
+        return state.zone_plate[2] - state.sample[2] - self._lens.focus(state.energy)
 
     def displacement(self, state: State) -> tuple[float, float]:
         """Return where the rotation axis at mid height falls, (y, x) in um at the sample, from the frame's middle."""
@@ -126,8 +136,11 @@ class Instrument:
         if "drift" in on:
             hours = state.time / 3600
             y, x = y + 0.6 * size.drift * hours, x + 0.8 * size.drift * hours
+        if "zone_plate_runout" in on:
+            travel = state.zone_plate[2] - self._lens.reference_z
+            y, x = y + 0.6 * size.zone_plate_runout * travel, x + 0.8 * size.zone_plate_runout * travel
         if "runout" in on:
-            x += size.runout * np.cos(np.radians(state.angle) + self._phases[0, 0])
+            x += size.runout * np.cos(2 * np.radians(state.angle) + self._phases[0, 0])
             y += 0.3 * size.runout * np.sin(np.radians(state.angle) + self._phases[1, 0])
         return float(y), float(x)
 
@@ -149,10 +162,12 @@ class Instrument:
             flat = projector.at(angle).reshape(projector.count, -1)
             absorbed += (1 - weights @ np.exp(-(basis.T @ flat))) / np.float32(len(angles))
         rows, columns = self._shape
-        pixel = self.pixel_size(state.energy, magnification="magnification" in state.effects)
         y, x = self.displacement(state)
-        z = state.zone_plate[2] if "defocus" in state.effects else self._lens.focus(state.energy)
-        sigma = self._lens.blur(state.energy, z)
+        defocus = self._defocus(state)
+        pixel = self._pixel
+        if "magnification" in state.effects:
+            pixel = self.pixel_size(state.energy, state.camera, defocus=defocus)
+        sigma = self._lens.blur(state.energy, self._lens.focus(state.energy) + defocus)
         size, voxel = projector.size, projector.voxel
         vertical = self._matrix(rows, pixel, size, voxel, round(y, 5), sigma)
         horizontal = self._matrix(columns, pixel, size, voxel, round(x, 5), sigma)
@@ -174,31 +189,26 @@ class Instrument:
             known = self._projectors[element] = (oxidation, projector)
         return known[1]
 
-    def illumination(self, state: State) -> Single:
-        """Return the beam's intensity over the frame, mean 1, axes (row, column)."""
-        if "illumination" not in state.effects:
-            return np.ones(self._shape, np.float32)
-        base, slow, chromatic = self._patterns
-        size = self._amplitudes
-        pattern = size.illumination * base
-        if "drift" in state.effects:
-            pattern = pattern + size.illumination_drift * np.sin(state.time / 1680) * slow
-        pattern = pattern + size.illumination_drift * np.sin((state.energy - 8333) / 30) * chromatic
-        return np.asarray(np.maximum(1 + pattern, np.float32(0.15)), np.float32)
-
     def image(self, state: State) -> npt.NDArray[np.uint16]:
         """Return the counts of one exposure, axes (row, column), binned."""
         dose = self._rate * state.duration * state.beam
         if "intensity_jitter" in state.effects:
             dose *= 1 + self._amplitudes.intensity_jitter * float(self._noise.standard_normal())
-        if dose > 0:
-            photons = np.float32(dose) * self.illumination(state) * self.transmission(state)
-        else:
-            photons = np.zeros(self._shape, np.float32)
+        photons = np.float32(dose) * self._arriving(state) if dose > 0 else np.zeros(self._shape, np.float32)
         photons = _binned(photons, state.binning)
         if "photon_noise" in state.effects:
             photons = self._counted(photons)
         return self._digitised(photons / np.float32(self._photons_per_count), state)
+
+    def _arriving(self, state: State) -> Single:
+        """Return the light on the camera relative to the mean of the open beam; the zeroth order makes no image."""
+        light = self._illumination.at(
+            state.energy, state.time, condenser=state.condenser, effects=state.effects
+        ) * self.transmission(state)
+        if "order_sorting_aperture" not in state.effects:
+            return light
+        first, zeroth = self._aperture.passed(*state.aperture)
+        return light if (first, zeroth) == (1.0, 0.0) else np.float32(first) * light + np.float32(zeroth)
 
     def _counted(self, photons: Single) -> Single:
         """Return Poisson numbers, drawn as normal ones where that differs by less than the rounding to counts."""
@@ -235,11 +245,3 @@ def _binned(image: Single, binning: tuple[int, int]) -> Single:
     rows, columns = binning
     blocks = image.reshape(image.shape[0] // rows, rows, image.shape[1] // columns, columns)
     return np.asarray(blocks.sum(axis=(1, 3)))
-
-
-def _lumps(rng: np.random.Generator, shape: tuple[int, int], scale: float) -> Single:
-    """Return a smooth random pattern of mean 0 and standard deviation 1; lumps of `scale` of the frame."""
-    frequency = np.hypot(*np.meshgrid(*(np.fft.fftfreq(n, 1 / n) for n in shape), indexing="ij", sparse=True))
-    smooth = np.exp(-0.5 * (frequency * scale * np.pi / 2) ** 2)
-    pattern = np.fft.ifft2(np.fft.fft2(rng.standard_normal(shape)) * smooth).real
-    return np.asarray((pattern - pattern.mean()) / pattern.std(), np.float32)

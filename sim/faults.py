@@ -17,6 +17,7 @@ ic                    dead (offsets only)
 cell                  silent (posts nothing), over_voltage (trips), open (no current)
 pv                    a text: every process variable whose name contains it is offline
 alarm                 a text: every reading whose name contains it is in MAJOR alarm
+invalid               a text: every reading whose name contains it is in INVALID alarm
 ====================  ==========================================================================
 """
 
@@ -24,6 +25,8 @@ from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
 
 from sim.records import Bank, PutRefusedError, Record, Severity
+
+ALARMS = {"alarm": Severity.MAJOR, "invalid": Severity.INVALID}
 
 
 class Faulty(Protocol):
@@ -54,7 +57,7 @@ class Faults:
 
     def __init__(self, bank: Bank, prefix: str, devices: Mapping[str, tuple[Faulty, tuple[str, ...]]]) -> None:
         self._bank, self._devices, self._prefix = bank, devices, prefix
-        self._alarmed: set[str] = set()
+        self._texts: dict[str, str] = {}  # of pv, alarm, invalid
         self.record = bank.add(prefix + "Fault", "", on_put=self._put)
         self.active = bank.add(prefix + "FaultsActive", "none", read_only=True)
 
@@ -62,17 +65,17 @@ class Faults:
         device, _, fault = (part.strip() for part in value.partition("="))
         if not device and not fault:
             await self._heal_all()
-        elif device == "pv":
-            await self._take_offline(fault)
-        elif device == "alarm":
-            await self._alarm(fault)
+        elif device == "pv" or device in ALARMS:
+            await self._set_text(device, fault)
         else:
             await self._set(record.name, device, fault)
         await self.active.post(self._summary())
 
     async def _set(self, name: str, device: str, fault: str) -> None:
         if device not in self._devices:
-            raise PutRefusedError(f"{name}: no device {device!r}; there are {', '.join(self._devices)}, pv, alarm")
+            raise PutRefusedError(
+                f"{name}: no device {device!r}; there are {', '.join(self._devices)}, pv, alarm, invalid"
+            )
         model, known = self._devices[device]
         if fault and fault not in known:
             raise PutRefusedError(f"{name}: {device} has no fault {fault!r}; it has {', '.join(known)}")
@@ -87,28 +90,40 @@ class Faults:
     async def _heal_all(self) -> None:
         for model, _ in self._devices.values():
             await self._change(model, None)
-        await self._take_offline("")
-        await self._alarm("")
+        for device in list(self._texts):
+            await self._set_text(device, "")
 
-    async def _take_offline(self, text: str) -> None:
-        """Show the records whose names contain a text as disconnected, all others as connected."""
+    async def _set_text(self, device: str, text: str) -> None:
+        self._texts.pop(device, None)
+        if text:
+            self._texts[device] = text
         for name, record in self._bank.items():
-            online = not text or text not in name or name.startswith(self._prefix)
-            if record.online is not online:
-                record.online = online
-                await record.set_metadata()
+            if name.startswith(self._prefix):
+                continue
+            if device == "pv":
+                await self._connect(record, not text or text not in name)
+            elif record.read_only:
+                await self._alarm(record, self._severity(name))
 
-    async def _alarm(self, text: str) -> None:
-        """Put the read-only records whose names contain a text in MAJOR alarm, and let those before go."""
-        for name, record in self._bank.items():
-            wanted = bool(text) and text in name and record.read_only and not name.startswith(self._prefix)
-            if wanted:
-                self._alarmed.add(name)
-                await record.post(record.value, Severity.MAJOR)
-            elif name in self._alarmed:
-                self._alarmed.discard(name)
-                await record.post(record.value, Severity.NO_ALARM)
+    @staticmethod
+    async def _connect(record: Record, online: bool) -> None:
+        """Show a record as connected or as disconnected."""
+        if record.online is not online:
+            record.online = online
+            await record.set_metadata()
+
+    def _severity(self, name: str) -> Severity:
+        held = [ALARMS[device] for device, text in self._texts.items() if device in ALARMS and text in name]
+        return max(held, default=Severity.NO_ALARM)
+
+    @staticmethod
+    async def _alarm(record: Record, severity: Severity) -> None:
+        """Hold a record in an alarm, whatever its model posts, or let it go."""
+        if record.least_severity is not severity:
+            record.least_severity = severity
+            await record.post(record.value, severity)
 
     def _summary(self) -> str:
         on = [f"{name}={model.fault}" for name, (model, _) in self._devices.items() if model.fault]
+        on += [f"{device}={text}" for device, text in self._texts.items()]
         return " ".join(on)[:39] or "none"

@@ -1,4 +1,4 @@
-"""Bragg's law and the zone-plate lens: energy, focus, magnification, depth of field."""
+"""Bragg's law, the zone-plate lens, and the condenser and the aperture around it."""
 
 import math
 from dataclasses import dataclass
@@ -38,9 +38,10 @@ def bragg_angle(energy: float, spacing: float = SILICON_111) -> float:
 
 @dataclass(frozen=True, slots=True)
 class ZonePlate:
-    """A zone plate before a camera at a fixed distance.
+    """A zone plate that images the sample on a camera, as a thin lens.
 
-    The focal length is D dr / lambda; 200 um and 31.55 nm give 5.09 um per eV.
+    The focal length is D dr / lambda; 200 um and 31.55 nm give 5.09 um per eV. Along the beam the lens follows its
+    focal length; that its distance from the sample is a little more, f (1 + 1 / M), is left to the reference position.
 
     Attributes
     ----------
@@ -52,15 +53,15 @@ class ZonePlate:
         Energy (eV) at which the zone plate is in focus at `reference_z`.
     reference_z : float
         mm.
-    camera_distance : float
-        From zone plate to camera, mm.
+    reference_magnification : float
+        In focus at the reference energy with the camera's motor at 0; says how far behind the lens the camera is.
     """
 
     diameter: float = 200.0
     outer_zone_width: float = 31.55
     reference_energy: float = 8333.0
     reference_z: float = 0.0
-    camera_distance: float = 903.0
+    reference_magnification: float = 41.0
 
     def focal_length(self, energy: float) -> float:
         """Return the focal length in mm at an energy in eV."""
@@ -91,11 +92,85 @@ class ZonePlate:
         radius = abs(z - self.focus(energy)) * 1e3 * self.numerical_aperture(energy)
         return math.hypot(in_focus, radius / 2)
 
-    def magnification(self, energy: float) -> float:
-        """Return the magnification of the thin lens, (q - f) / f, with the camera at a fixed distance q."""
-        f = self.focal_length(energy)
-        return (self.camera_distance - f) / f
+    def magnification(self, energy: float, *, camera: float = 0.0, defocus: float = 0.0) -> float:
+        """Return the magnification: the camera's distance from the lens over the sample's.
 
-    def pixel_ratio(self, energy: float) -> float:
-        """Return the pixel size at the sample relative to that at the reference energy, camera fixed."""
-        return self.magnification(self.reference_energy) / self.magnification(energy)
+        In focus this is (q - f) / f. As the energy rises the lens moves away from the sample and towards the camera.
+
+        Parameters
+        ----------
+        energy : float
+            eV.
+        camera : float
+            Position of the camera's motor, mm, growing away from the lens.
+        defocus : float
+            Distance of the lens from focus, mm, growing away from the sample.
+        """
+        f, f_reference = self.focal_length(energy), self.focal_length(self.reference_energy)
+        in_focus = f_reference * (self.reference_magnification + 1) + camera - (f - f_reference)
+        return (in_focus - defocus) / (f * in_focus / (in_focus - f) + defocus)
+
+    def pixel_ratio(self, energy: float, *, camera: float = 0.0, defocus: float = 0.0) -> float:
+        """Return the pixel size at the sample relative to that at the reference energy, camera at 0, in focus."""
+        return self.reference_magnification / self.magnification(energy, camera=camera, defocus=defocus)
+
+
+@dataclass(frozen=True, slots=True)
+class Condenser:
+    """A capillary that focuses the beam on the sample: achromatic, its cone as wide as the zone plate's.
+
+    Attributes
+    ----------
+    numerical_aperture : float
+    """
+
+    numerical_aperture: float = 2.4e-3
+
+    def spread(self, z: float, radius: float) -> float:
+        """Return how many times wider the spot of a radius (um, in focus) is with the condenser at z (mm), >= 1."""
+        return math.hypot(1.0, z * 1e3 * self.numerical_aperture / radius)
+
+
+@dataclass(frozen=True, slots=True)
+class OrderSortingAperture:
+    """A pinhole that passes the cone of the first order and stops the zeroth order, a ring around it.
+
+    Attributes
+    ----------
+    hole, first_order : float
+        Radii of the pinhole and of the first order in its plane, um.
+    inner, outer : float
+        Radii of the ring of the zeroth order, um.
+    undiffracted : float
+        Light of the whole zeroth order relative to that of the first.
+    """
+
+    hole: float = 50.0
+    first_order: float = 30.0
+    inner: float = 80.0
+    outer: float = 150.0
+    undiffracted: float = 5.0
+
+    def passed(self, x: float, y: float) -> tuple[float, float]:
+        """Return the parts (first order, zeroth order) that pass with the pinhole at (x, y), um, off the axis.
+
+        Examples
+        --------
+        >>> OrderSortingAperture().passed(0.0, 0.0)
+        (1.0, 0.0)
+        """
+        distance = math.hypot(x, y)
+        first = _common_area(self.hole, self.first_order, distance) / (math.pi * self.first_order**2)
+        ring = _common_area(self.hole, self.outer, distance) - _common_area(self.hole, self.inner, distance)
+        return first, self.undiffracted * ring / (math.pi * (self.outer**2 - self.inner**2))
+
+
+def _common_area(a: float, b: float, distance: float) -> float:
+    """Return the area that two disks of radii a and b have in common."""
+    if distance >= a + b:
+        return 0.0
+    if distance <= abs(a - b):
+        return math.pi * min(a, b) ** 2
+    toward_a = (distance**2 + a**2 - b**2) / (2 * distance)
+    sectors = a**2 * math.acos(toward_a / a) + b**2 * math.acos((distance - toward_a) / b)
+    return sectors - distance * math.sqrt(max(a**2 - toward_a**2, 0.0))

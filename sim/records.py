@@ -86,14 +86,15 @@ class Record:
     timestamp: float = field(default_factory=time.time)
     sinks: list[Sink] = field(default_factory=list)
     online: bool = True
+    least_severity: Severity = Severity.NO_ALARM  # a fault that stays whatever the model posts
 
     async def post(self, value: Any, severity: Severity | None = None, timestamp: float | None = None) -> None:
         """Set the value from the simulation's side and tell everybody who listens."""
         self.value = value
         self.timestamp = time.time() if timestamp is None else timestamp
         if severity is not None:
-            self.severity = severity
-            self.status = STATE_ALARM if severity else 0
+            self.severity = max(severity, self.least_severity)
+            self.status = STATE_ALARM if self.severity else 0
         for sink in tuple(self.sinks):
             await sink(self, False)
 

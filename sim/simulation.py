@@ -13,8 +13,6 @@ from sim.morphology import OTHER_PROFILES, Morphology, Profile, check_profile
 from sim.references import EDGES, Reference, measured, parametric
 from sim.specimen import Specimen, from_file, particle
 
-MAGNIFICATIONS = ("fixed_camera", "camera_follows")
-
 
 class SimulationError(ValueError):
     """A setting that cannot be used; the message says name, value and limit."""
@@ -54,8 +52,11 @@ class Simulation:
         Of the camera.
     readout : float
         Dead time of the camera per frame, s.
-    magnification : str
-        "fixed_camera": the pixel grows with energy (SSRL); "camera_follows": it does not (FXI).
+    magnification : float
+        Of the zone plate at its reference energy with the camera's motor at 0. The pixel grows with energy unless
+        that motor follows.
+    focus_error : float
+        True reference position of the zone plate minus the one shown, mm; what a focus scan finds.
     bragg_error : float
         True Bragg angle minus the one shown, deg; what a foil calibration finds.
     references : tuple of ReferenceFile
@@ -83,7 +84,8 @@ class Simulation:
     photon_rate: float = 4e5
     photons_per_count: float = 8.0
     readout: float = 0.0
-    magnification: str = "fixed_camera"
+    magnification: float = 41.0
+    focus_error: float = 0.0
     bragg_error: float = 0.0
     references: tuple[ReferenceFile, ...] = ()
     others: tuple[str, ...] = ()
@@ -102,8 +104,8 @@ class Simulation:
                 raise SimulationError(f"simulation {name} {getattr(self, name)} must be positive")
         if len(self.shape) != 2 or not all(8 <= n <= 4096 for n in self.shape):
             raise SimulationError(f"simulation shape {list(self.shape)} is not two numbers within 8..4096")
-        if self.magnification not in MAGNIFICATIONS:
-            raise SimulationError(f"simulation magnification {self.magnification!r} is none of {MAGNIFICATIONS}")
+        if not self.magnification > 1:
+            raise SimulationError(f"simulation magnification {self.magnification} must be above 1")
         for element in self.elements:
             if element not in EDGES:
                 raise SimulationError(f"simulation element {element!r} is none of {tuple(EDGES)}")

@@ -24,7 +24,6 @@ def instrument():
         pixel=0.25,
         photon_rate=4e5,
         photons_per_count=8.0,
-        fixed_camera=True,
         amplitudes=Amplitudes(),
         seed=5,
     )
@@ -111,6 +110,56 @@ def test_fixed_camera_shrinks_the_particle_with_energy(instrument):
     assert width[8800.0] / width[8300.0] == pytest.approx(expected, rel=0.02)
 
 
+def test_moving_the_camera_away_enlarges_the_particle(instrument):
+    area = {}
+    for camera in (0.0, 100.0):  # mm
+        absorbed = -np.log(instrument.transmission(state(effects={"magnification"}, camera=camera)).astype(float))
+        area[camera] = absorbed.sum()
+    # mass times pixels: the square of the magnification, which grows as the camera's 1780 mm distance from the lens
+    expected = (LENS.magnification(8400.0, camera=100.0) / LENS.magnification(8400.0)) ** 2
+    assert expected == pytest.approx((1 + 100.0 / 1780.0) ** 2, rel=0.01)
+    assert area[100.0] / area[0.0] == pytest.approx(expected, rel=1e-3)
+
+
+def empty(instrument, effects=frozenset(), **changes):
+    """Return a noise-free flat: the sample is out."""
+    return instrument.image(state(effects=effects, sample=(1000.0, 0.0, 0.0), **changes)).astype(float)
+
+
+def test_a_condenser_out_of_focus_dims_the_field_most_in_the_middle(instrument):
+    ratio = empty(instrument, {"condenser"}, condenser=3.0) / empty(instrument, {"condenser"})
+    # 7.2 um on the 8 um that fill half of the longer side
+    assert ratio[24, 32] == pytest.approx(1 / (1 + (7.2 / 8.0) ** 2), rel=0.01)
+    assert ratio[24, 32] < ratio[24, 0] < 1.0
+    np.testing.assert_array_equal(empty(instrument, condenser=3.0), empty(instrument))  # switched off
+
+
+def test_a_misplaced_aperture_takes_light_and_contrast(instrument):
+    def seen(offset, effects=frozenset({"order_sorting_aperture"})):
+        image = instrument.image(state(effects=effects, aperture=(0.0, offset))).astype(float)
+        return image[24, 2], image[24, 32] / image[24, 2]  # beside the particle; through it
+
+    light, transmission = seen(0.0)
+    assert seen(15.0) == (light, transmission)  # um; the cone still fits
+    dimmer, leaked = seen(35.0)
+    assert dimmer < 0.8 * light
+    assert leaked > transmission + 0.01  # undiffracted light without an image
+    assert not instrument.image(state(effects={"order_sorting_aperture"}, aperture=(300.0, 0.0))).any()
+    assert seen(300.0, frozenset()) == (light, transmission)  # switched off
+
+
+def test_a_zone_plate_that_runs_out_takes_the_image_along(instrument):
+    def centre(energy, effects):
+        absorbed = 1 - instrument.transmission(state(energy, effects=effects)).astype(float)
+        return (absorbed.sum(0) @ np.arange(64.0)) / absorbed.sum(), (
+            absorbed.sum(1) @ np.arange(48.0)
+        ) / absorbed.sum()
+
+    travel = LENS.focus(8373.0)  # mm, from the reference position
+    shift = np.subtract(centre(8373.0, {"zone_plate_runout"}), centre(8373.0, IDEAL)) * 0.25  # um
+    np.testing.assert_allclose(shift, 5.0 * travel * np.array([0.8, 0.6]), atol=0.005)  # a fiftieth of a pixel
+
+
 def test_binning_sums_photons(instrument):
     fine = instrument.image(state()).astype(float)
     coarse = instrument.image(state(binning=(2, 2), duration=0.25)).astype(float)
@@ -153,7 +202,6 @@ def make(materials, specimen=None):
         pixel=0.8,
         photon_rate=4e5,
         photons_per_count=8.0,
-        fixed_camera=True,
         amplitudes=Amplitudes(),
         seed=9,
     )
