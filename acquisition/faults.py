@@ -1,8 +1,9 @@
 """Put faults into a running simulated beamline, list what there is, and heal it again."""
 
 import argparse
+import difflib
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,25 @@ from acquisition import channel_access
 from acquisition.config import load_file
 from acquisition.errors import ServiceError
 
-__all__ = ["SimulationAddress", "active", "add_fault_command", "known_faults", "put_fault"]
+__all__ = ["SimulationAddress", "active", "add_fault_command", "check_fault", "known_faults", "put_fault"]
+
+
+BY_NAME = ("pv", "alarm", "invalid")  # act on every process variable whose name contains the text
+HELP = """\
+faults of a simulated beamline, e.g.
+
+  edgewise fault                          list the faults of every device
+  edgewise fault cam=hang                 the camera of the session in ./demo-output hangs
+  edgewise fault cam=                     the camera is well again
+  edgewise fault pv=sample:x              every process variable with sample:x in its name is gone
+  edgewise fault --heal                   everything is well again
+  edgewise fault ring=dump --folder session
+
+docs/reference/faults.md says, fault by fault, with which error a running scan ends and within which time."""
+NEXT = """\
+A running scan now ends as docs/reference/faults.md says: failed, with the device named and the shutter closed; only a
+beam dump makes it wait. End the fault with `edgewise fault {device}=` or all of them with `edgewise fault --heal`, then
+start the scan again; with series_uid="..." of the failed run it continues that series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +93,28 @@ def known_faults() -> Mapping[str, tuple[str, ...]]:
         "foil": Foil.FAULTS,
         "ic": IonChambers.FAULTS,
         "cell": Cell.FAULTS,
-        "pv": ("PART OF A NAME",),
-        "alarm": ("PART OF A NAME",),
+        **dict.fromkeys(BY_NAME, ("PART OF A NAME",)),
     }
+
+
+def check_fault(fault: str) -> None:
+    """Refuse a fault that no simulated device has, with the nearest there are: ``cam=hung`` is told of ``cam=hang``."""
+    device, _, name = (part.strip() for part in fault.partition("="))
+    known = known_faults()
+    if device and device not in known:
+        raise ServiceError(
+            f"fault {fault!r}: no device {device!r}{_meant(device, known)}; there are {', '.join(known)}"
+        )
+    if name and device not in BY_NAME and name not in known[device]:
+        meant = _meant(name, known[device], before=f"{device}=")
+        raise ServiceError(f"fault {fault!r}: {device} has no fault {name!r}{meant}; it has {', '.join(known[device])}")
+    if device and "=" not in fault:
+        raise ServiceError(f"fault {fault!r}: say {device}=FAULT, with one of {', '.join(known[device])}, or {device}=")
+
+
+def _meant(word: str, known: Iterable[str], *, before: str = "") -> str:
+    near = difflib.get_close_matches(word, list(known), n=3, cutoff=0.5)
+    return f" (did you mean {' or '.join(before + name for name in near)}?)" if near else ""
 
 
 def put_fault(address: SimulationAddress, fault: str, *, timeout: float = 10.0) -> str:
@@ -87,12 +125,7 @@ def put_fault(address: SimulationAddress, fault: str, *, timeout: float = 10.0) 
     ServiceError
         When there is no such fault, or the simulation does not answer.
     """
-    device, _, name = (part.strip() for part in fault.partition("="))
-    known = known_faults()
-    if device and device not in known:
-        raise ServiceError(f"fault {fault!r}: no device {device!r}; there are {', '.join(known)}")
-    if device not in ("", "pv", "alarm") and name and name not in known[device]:
-        raise ServiceError(f"fault {fault!r}: {device} has no fault {name!r}; it has {', '.join(known[device])}")
+    check_fault(fault)
     channel_access.configure(address.server.split())
     from epics import caput
 
@@ -116,7 +149,12 @@ def active(address: SimulationAddress, *, timeout: float = 10.0) -> str:
 
 def add_fault_command(commands: Any) -> None:
     """Add ``edgewise fault NAME`` to the commands of the command line."""
-    fault = commands.add_parser("fault", help="put a fault into a running simulated beamline, or heal it")
+    fault = commands.add_parser(
+        "fault",
+        help="put a fault into a running simulated beamline, or heal it",
+        description=HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     fault.add_argument("fault", nargs="?", help="device=fault, e.g. cam=hang; device= heals it; none: list the faults")
     fault.add_argument("--heal", action="store_true", help="end all faults")
     fault.add_argument("--folder", type=Path, default=Path("demo-output"), help="of the session that runs it")
@@ -129,9 +167,13 @@ def _run(options: argparse.Namespace) -> int:
     if options.fault is None and not options.heal:
         _print_known(console)
         return 0
+    check_fault("" if options.heal else options.fault)  # before anything is asked of a server
     where = options.file
     address = SimulationAddress.of_session(options.folder) if where is None else SimulationAddress.of_file(where)
     console.print(f"in force: {put_fault(address, '' if options.heal else options.fault)}", highlight=False)
+    device, _, name = (options.fault or "").partition("=")
+    if name and not options.heal:
+        console.print(NEXT.format(device=device), highlight=False, soft_wrap=True)
     return 0
 
 
@@ -142,3 +184,4 @@ def _print_known(console: Console) -> None:
     for device, faults in known_faults().items():
         table.add_row(device, ", ".join(faults))
     console.print(table)
+    console.print("Put one with `edgewise fault DEVICE=FAULT`; `edgewise fault --help` has examples.", highlight=False)

@@ -13,7 +13,7 @@ from rich.console import Console
 from acquisition.check import Finding, Report, add_check_command, survey
 from acquisition.config import packaged
 from acquisition.errors import ServiceError
-from acquisition.faults import SimulationAddress, add_fault_command, known_faults, put_fault
+from acquisition.faults import BY_NAME, SimulationAddress, add_fault_command, known_faults, put_fault
 
 
 @pytest.fixture(scope="module")
@@ -90,13 +90,20 @@ def test_a_packaged_beamline_passes_on_its_own_simulation(name):
 
 def test_known_faults_are_those_the_simulation_takes(world):
     for device, faults in known_faults().items():
-        for fault in faults if device not in ("pv", "alarm") else ():
+        for fault in faults if device not in BY_NAME else ():
             world.put("SIM:sim:Fault", f"{device}={fault}")
             world.put("SIM:sim:Fault", f"{device}=")
 
 
 @pytest.mark.parametrize(
-    ("fault", "message"), [("nose=red", "no device 'nose'"), ("cam=red", "cam has no fault 'red'")]
+    ("fault", "message"),
+    [
+        ("nose=red", "no device 'nose'"),
+        ("cam=red", "cam has no fault 'red'"),
+        ("cam=hung", "did you mean cam=hang"),
+        ("shuter=stuck", "did you mean shutter or photon_shutter"),
+        ("cam", "say cam=FAULT, with one of hang"),
+    ],
 )
 def test_a_fault_that_does_not_exist_is_refused_with_those_that_do(fault, message):
     with pytest.raises(ServiceError, match=message):

@@ -99,3 +99,13 @@ def test_a_reading_can_be_put_in_alarm(beamline, run):
     assert record.severity == 2
     run(beamline.bank["SIM:sim:Fault"].put(""))
     assert record.severity == 0
+
+
+def test_an_alarm_outlasts_what_its_model_posts(beamline, run):
+    record = beamline.bank["SIM:cell:Voltage"]
+    run(beamline.bank["SIM:sim:Fault"].put("invalid=cell:V"))
+    run(beamline.parts.cell.refresh())  # posts the voltage, well
+    assert record.severity == 3
+    assert beamline.bank["SIM:sim:FaultsActive"].value == "invalid=cell:V"
+    run(beamline.bank["SIM:sim:Fault"].put("invalid="))
+    assert record.severity == 0
