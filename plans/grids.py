@@ -7,7 +7,7 @@ from typing import Literal
 
 from plans.errors import PlanRefused
 
-__all__ = ["angle_set", "check_even", "check_grid", "energy_grid"]
+__all__ = ["angle_set", "check_even", "check_grid", "counted_grid", "energy_grid"]
 
 GOLDEN_ANGLE = 180.0 * (math.sqrt(5.0) - 1.0) / 2.0  # degrees over a half turn
 
@@ -25,6 +25,32 @@ def energy_grid(*parts: tuple[float, float, float]) -> list[float]:
         count = math.floor((last - first) / step + 1e-9) + 1
         energies += [round(first + i * step, 6) for i in range(count)]
     return list(dict.fromkeys(energies))
+
+
+def counted_grid(regions: Sequence[Sequence[float]]) -> tuple[list[float], list[float]]:
+    """Energies (eV) and their counting times (s) from regions ``(first, last, step, seconds)``, increasing.
+
+    An end point that two regions share is taken once, for the time of the first.
+
+    >>> counted_grid([(8300.0, 8320.0, 10.0, 0.5), (8320.0, 8322.0, 1.0, 2.0)])
+    ([8300.0, 8310.0, 8320.0, 8321.0, 8322.0], [0.5, 0.5, 0.5, 2.0, 2.0])
+    """
+    if not len(regions):
+        raise PlanRefused("regions is empty: at least one (first, last, step, seconds) is needed")
+    times: dict[float, float] = {}
+    end = -math.inf
+    for position, region in enumerate(regions):
+        if len(region) != 4 or not all(map(math.isfinite, region)):
+            raise PlanRefused(f"regions[{position}] {tuple(region)} is not four numbers: first, last, step, seconds")
+        first, last, step, seconds = map(float, region)
+        if not seconds > 0:
+            raise PlanRefused(f"regions[{position}] counts for {seconds} s, which is not above 0 s")
+        if first < end:
+            raise PlanRefused(f"regions[{position}] begins at {first} eV, below {end} eV where the one before ends")
+        for energy in energy_grid((first, last, step)):
+            times.setdefault(energy, seconds)
+        end = last
+    return list(times), list(times.values())
 
 
 def angle_set(count: int, *, order: Literal["sequential", "golden"] = "sequential", start: float = 0.0) -> list[float]:

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from bluesky.protocols import Movable, Preparable, Readable, Stageable, Triggerable
 
-__all__ = ["Axis", "Flown", "FrameDetector", "FrameWriter"]
+__all__ = ["Axis", "Counters", "Cycler", "Flown", "FrameDetector", "FrameWriter"]
 
 
 class Axis(Movable[float], Readable[Any], Protocol):
@@ -34,3 +34,19 @@ class FrameDetector(Readable[Any], Triggerable, Preparable, Protocol):
     def frame_bytes(self) -> int:
         """Bytes of one frame on disk."""
         ...
+
+
+class Counters(Readable[Any], Triggerable, Preparable, Protocol):
+    """Counters that count together: prepared with ``exposure`` (s) and ``light`` (whether there must be some)."""
+
+
+class Cycler(Movable[str], Readable[Any], Preparable, Protocol):
+    """What cycles a cell: set to "charge", "discharge", "hold" or "stop"; its status is "Idle" when no step runs.
+
+    Reading it fails when what it shows is not the present state of the cell.
+    """
+
+    voltage: Readable[Any]
+    current: Readable[Any]
+    charge: Readable[Any]
+    status: Readable[Any]
