@@ -16,13 +16,31 @@ Array = NDArray[np.float64]
 __all__ = ["FoilDrift", "FoilPosition", "foil_drift", "foil_position", "foil_shift"]
 
 
+PRE_EDGE = (-60.0, -5.0)  # eV from the edge: where the line below the edge is fitted
+POST_EDGE = (5.0, 20.0)  # eV from the edge: where the jump is measured
+SIGNIFICANT = 5.0  # a jump of fewer of its standard deviations is none
+
+
 @dataclass(frozen=True, slots=True)
 class FoilPosition:
-    """Energy (eV) of the steepest point of a foil spectrum, its uncertainty, half width of the fit (eV)."""
+    """Where a foil spectrum is steepest.
+
+    Attributes
+    ----------
+    energy, sigma : float
+        Energy of the steepest point and its uncertainty, eV.
+    half_width : float
+        Of the fit, eV.
+    jump, jump_sigma : float
+        Mean absorption 5 to 20 eV above it over the straight line through the points 5 to 60 eV below it, in the
+        unit of the spectrum, and its uncertainty by the scatter about that line.
+    """
 
     energy: float
     sigma: float
     half_width: float
+    jump: float
+    jump_sigma: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +78,7 @@ def foil_position(
     near: float,
     search: float = 6.0,
     half_width: float = 1.0,
+    least_jump: float = 0.0,
 ) -> FoilPosition:
     """Find the maximum derivative of a foil spectrum between the points of its grid.
 
@@ -79,11 +98,14 @@ def foil_position(
         How far from ``near`` to look, in eV.
     half_width : float
         Half width of the fit in eV, widened where needed to hold five points.
+    least_jump : float
+        Smallest jump that is believed to be a foil, in the unit of ``mu``; 5 standard deviations in any case.
 
     Raises
     ------
     ScaleError
-        When the foil is outside the range, too coarse, or has no rising edge there.
+        When the foil is outside the range, too coarse, has no rising edge there, or no jump: noise has a steepest
+        point, too, and the spectrum of a holder without a foil is noise.
     """
     e, m = _checked(energy, mu)
     inside = np.flatnonzero(np.abs(e - near) <= search)
@@ -95,7 +117,13 @@ def foil_position(
     wider, _ = _resting_inflection(e, m, start, 1.5 * width)
     if abs(found - near) > search + width:
         raise ScaleError(f"no foil edge within {search} eV of {near} eV: the steepest point is at {found:.2f} eV")
-    return FoilPosition(found, float(np.hypot(sigma, 0.5 * (wider - found))), width)
+    jump, jump_sigma = _jump(e, m, found)
+    if not jump >= max(least_jump, SIGNIFICANT * jump_sigma):
+        raise ScaleError(
+            f"no foil in the beam: the jump at {found:.1f} eV is {jump:.3g} ± {jump_sigma:.2g}, at least {least_jump:g}"
+            f" and {SIGNIFICANT:g} of its standard deviations are needed"
+        )
+    return FoilPosition(found, float(np.hypot(sigma, 0.5 * (wider - found))), width, jump, jump_sigma)
 
 
 def foil_shift(
@@ -106,6 +134,7 @@ def foil_shift(
     to: EnergyScale | None = None,
     near: float | None = None,
     search: float = 6.0,
+    least_jump: float = 0.0,
 ) -> EnergyShift:
     """Find what to add to an energy axis so that the foil measured on it lies where ``to`` has it.
 
@@ -119,6 +148,8 @@ def foil_shift(
         The scale to reach; the project's foil scale of the element when not given.
     near : float, optional
         Where the foil is expected on the measured axis, when it is more than ``search`` eV from the table.
+    least_jump : float
+        As for `foil_position`: a spectrum without a foil gives an error, never a shift.
 
     Examples
     --------
@@ -130,7 +161,8 @@ def foil_shift(
     scale = _foil_scale(element, to)
     target = scale.foil_energy
     assert target is not None
-    found = foil_position(energy, foil, near=target if near is None else near, search=search)
+    expected = target if near is None else near
+    found = foil_position(energy, foil, near=expected, search=search, least_jump=least_jump)
     sigma = float(np.hypot(found.sigma, scale.sigma))
     return EnergyShift(target - found.energy, sigma, scale, f"maximum derivative of {element} foil")
 
@@ -255,6 +287,24 @@ def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float,
     gradient = np.array([0.0, 0.0, -1.0 / (3 * c[3]), c[2] / (3 * c[3] ** 2)])
     sigma = float(np.sqrt(gradient @ covariance @ gradient)) * width
     return centre - width * float(np.clip(c[2] / (3 * c[3]), -1, 1)), sigma
+
+
+def _jump(e: Array, m: Array, edge: float) -> tuple[float, float]:
+    """Jump over the straight line below the edge, and its standard deviation."""
+    below = (e >= edge + PRE_EDGE[0]) & (e <= edge + PRE_EDGE[1])
+    above = (e >= edge + POST_EDGE[0]) & (e <= edge + POST_EDGE[1])
+    if below.sum() < 4 or not above.any():
+        raise ScaleError(
+            f"{below.sum()} and {above.sum()} foil points {PRE_EDGE[0]:g}..{PRE_EDGE[1]:g} eV and"
+            f" {POST_EDGE[0]:g}..{POST_EDGE[1]:g} eV from {edge:.1f} eV: at least 4 and 1 are needed to see a jump"
+        )
+    x = e[below] - e[below].mean()
+    slope = float(x @ m[below]) / float(x @ x)
+    scatter = m[below] - m[below].mean() - slope * x
+    variance = float(scatter @ scatter) / (x.size - 2)
+    ahead = float(e[above].mean() - e[below].mean())
+    jump = float(m[above].mean() - m[below].mean() - slope * ahead)
+    return jump, float(np.sqrt(variance * (1 / above.sum() + 1 / x.size + ahead**2 / float(x @ x))))
 
 
 def _common_shape(e: Array, foils: Array, shifts: Array) -> Array:

@@ -72,3 +72,30 @@ def test_measured_foils(measured_data, element, known):
     spectrum = read_spectrum(measured_data / "xas_references" / f"{element}_foil_{element}_K.dat")
     found = foil_position(spectrum.energy, spectrum.mu, near=FOIL_ENERGIES[element])
     assert found.energy == pytest.approx(known, abs=0.12)  # the window alone moves it by 0.1 eV
+
+
+def test_a_holder_without_a_foil_has_no_position():
+    rng = np.random.default_rng(11)
+    for _ in range(40):  # noise always has a steepest point somewhere; a slope is no jump either
+        hole = 0.9 + 1e-3 * (GRID - 8333.0) + rng.normal(0, 1e-3, GRID.size)
+        with pytest.raises(ScaleError, match=r"no foil in the beam: the jump|has no steepest point"):
+            foil_position(GRID, hole, near=8333.0)
+
+
+def test_the_jump_is_given_with_its_uncertainty():
+    rng = np.random.default_rng(12)
+    clean = foil_position(GRID, foil(GRID, 8333.0), near=8333.0).jump
+    found = [foil_position(GRID, foil(GRID, 8333.0) + rng.normal(0, 2e-3, GRID.size), near=8333.0) for _ in range(40)]
+    pull = np.array([(f.jump - clean) / f.jump_sigma for f in found])
+    assert np.std(pull) == pytest.approx(1.0, abs=0.35)  # 40 values: 0.11 standard error
+
+
+def test_a_jump_smaller_than_the_foil_must_have_is_none():
+    with pytest.raises(ScaleError, match=r"at least 3 and 5 of its standard deviations"):
+        foil_position(GRID, foil(GRID, 8333.0), near=8333.0, least_jump=3.0)
+
+
+def test_without_points_below_the_edge_a_jump_cannot_be_seen():
+    grid = np.arange(8329.0, 8380.0, 0.4)
+    with pytest.raises(ScaleError, match=r"0 and \d+ foil points -60\.\.-5 eV"):
+        foil_position(grid, foil(grid, 8333.0), near=8333.0)
