@@ -100,14 +100,15 @@ def edge_positions(
         if element not in FOIL_ENERGIES:
             raise ValueError(f"no search range known for {element}: give search=(low, high) in eV")
         search = (FOIL_ENERGIES[element] + _SEARCH[0], FOIL_ENERGIES[element] + _SEARCH[1])
-    mu, windows = _normalised(series, normalisation)
-    noise = _point_noise(series.energy, mu, search[0] - 15.0)
+    mu, sigma_mu, windows = _normalised(series, normalisation)
+    noise = _point_noise(series.energy, mu, search[0] - 15.0)[:, None] if sigma_mu is None else sigma_mu
+    noise = np.broadcast_to(noise, mu.shape)
     shift, shift_sigma, scale = _foil_shifts(series, element, to, align=align)
     near = (series.energy >= search[0] - 5) & (series.energy <= search[1] + 5)
     found = np.full((series.time.size, 3), np.nan)
     code = np.full(series.time.size, Code.NOT_MEASURED, np.uint8)
     for i in np.flatnonzero(np.isfinite(shift)):
-        edge = half_height(series.energy[near], mu[i, near], None, sigma=noise[i], search=search)
+        edge = half_height(series.energy[near], mu[i, near], None, sigma=noise[i, near], search=search)
         found[i], code[i] = (edge.energy + shift[i], edge.sigma, edge.white_line + shift[i]), edge.code
     energy, sigma, white_line = found.T
     sigma = np.maximum(np.hypot(sigma, shift_sigma), _roughness(energy))
@@ -125,13 +126,16 @@ def edge_positions(
     )
 
 
-def _normalised(series: SpectrumSeries, normalisation: Normalisation | None) -> tuple[Array, Normalisation | None]:
+def _normalised(
+    series: SpectrumSeries, normalisation: Normalisation | None
+) -> tuple[Array, Array | None, Normalisation | None]:
+    """Normalised spectra, their sigma where it is known, and the windows."""
     if normalisation is not None:
         done = normalise(series.energy, series.mu, normalisation)
-        return done.mu, done.normalisation
+        return done.mu, None if series.sigma is None else series.sigma / done.jump[:, None], done.normalisation
     if not series.normalised:
         raise ValueError("the series is not normalised: give normalisation=Normalisation(pre, post, e0=...)")
-    return series.mu, series.normalisation
+    return series.mu, series.sigma, series.normalisation
 
 
 def _point_noise(energy: Array, mu: Array, below: float) -> Array:

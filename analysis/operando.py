@@ -80,7 +80,9 @@ class OperandoResult:
     summary: OperandoSummary
 
 
-def join_cell(series: EdgeSeries | SpectrumSeries, record: CellRecord, *, longest_gap: float = 600.0) -> OperandoResult:
+def join_cell(
+    series: EdgeSeries | SpectrumSeries, record: CellRecord, *, longest_gap: float = 600.0, shortest_step: float = 60.0
+) -> OperandoResult:
     """Join edge positions with the cell by time.
 
     Parameters
@@ -91,6 +93,8 @@ def join_cell(series: EdgeSeries | SpectrumSeries, record: CellRecord, *, longes
         Of the same cell, on the same clock.
     longest_gap : float
         Seconds between rows of the cell over which its state is interpolated.
+    shortest_step : float
+        Seconds below which a charge, discharge or rest of the cell is passed over.
 
     Raises
     ------
@@ -109,7 +113,7 @@ def join_cell(series: EdgeSeries | SpectrumSeries, record: CellRecord, *, longes
             "do not overlap the cell's record "
             f"from {_clock(record.time[0])} to {_clock(record.time[-1])}"
         )
-    found = steps(record)
+    found = steps(record, shortest=shortest_step)
     return OperandoResult(edges, cell, found, _summary(edges, cell, found))
 
 

@@ -61,7 +61,9 @@ class SpectrumSeries:
     clock : str
         Time zone, or that it is not known.
     names : tuple of str
-        Names of the files.
+        Names of the files, or uids of the runs.
+    sigma : ndarray, shape (n, E), or None
+        Standard deviation of mu; None when it is not known.
     """
 
     time: Array
@@ -73,6 +75,7 @@ class SpectrumSeries:
     normalisation: Normalisation | None
     clock: str
     names: tuple[str, ...]
+    sigma: Array | None = None
 
 
 def read_spectra_folder(

@@ -52,8 +52,9 @@ def in_situ(
 
     Each spectrum is a run of `energy_scan`, with the cell's state at each of its energies. One more run lasts from
     before the step to after it and holds the cell's record: its streams ``<signal>_monitor`` have voltage, current,
-    charge and status whenever the cycler posts them. All carry the same ``series_uid``. A round that has begun is
-    finished. Whatever happens, the cycler ends stopped and the shutter closed; the cell goes on during a pause.
+    charge and status whenever the cycler posts them, and ``primary`` the state before the step and after each round.
+    All carry the same ``series_uid``. A round that has begun is finished. Whatever happens, the cycler ends stopped and
+    the shutter closed; during a pause the cell goes on, and its record has a gap.
 
     Parameters
     ----------
@@ -129,7 +130,7 @@ def in_situ(
 
     def until_a_limit() -> MsgGenerator[None]:
         yield from bps.prepare(cycler, settings, wait=True)
-        before = yield from _state(cycler)
+        before = yield from _state(cycler, kept=True)
         yield from bps.mv(cycler, step)
         start, number = time.monotonic(), 0
         while True:
@@ -137,8 +138,8 @@ def in_situ(
             yield from one_round(number)
             number += 1
             yield from bps.checkpoint()
+            state = yield from _state(cycler, kept=True)
             while True:
-                state = yield from _state(cycler)
                 if state is None or before is None:  # a plan that is only looked at, not run
                     return
                 elapsed = time.monotonic() - start
@@ -148,6 +149,7 @@ def in_situ(
                 if left <= 0:
                     break
                 yield from bps.sleep(min(left, LOOK_EVERY))
+                state = yield from _state(cycler)
 
     @bpp.run_decorator(md=metadata)
     def series() -> MsgGenerator[None]:
@@ -170,9 +172,13 @@ class _CellState:
     status: str
 
 
-def _state(cell: Cycler) -> MsgGenerator[_CellState | None]:
-    """The present state of the cell; None in a plan that is only looked at."""
+def _state(cell: Cycler, *, kept: bool = False) -> MsgGenerator[_CellState | None]:
+    """The present state of the cell, `kept` as an event or not; None in a plan that is only looked at."""
+    if kept:
+        yield from bps.create(name="primary")
     reading = yield from bps.read(cell)
+    if kept:
+        yield from bps.save()
     if reading is None:
         return None
     voltage, charge, status = (reading[s.name]["value"] for s in (cell.voltage, cell.charge, cell.status))
