@@ -1,11 +1,11 @@
 """The RunEngine of a session: one subscriber, the journal; facts every run carries; and what keeps a scan safe."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 from bluesky import RunEngine
-from bluesky.utils import MsgGenerator
+from bluesky.utils import Msg, MsgGenerator
 
 from acquisition.alarms import refuse_alarms
 from acquisition.beam_guard import BeamGuard, install_beam_guard
@@ -28,6 +28,7 @@ def make_engine(journal: Path, *, beamline: str, md: dict[str, Any] | None = Non
     keeper = Journal(journal)
     engine.subscribe(keeper)
     refuse_alarms(engine)
+    _forget_closed_runs(engine)
     return engine, keeper
 
 
@@ -40,6 +41,18 @@ def protect(engine: RunEngine, *, ring: Ring, shutter: Shutter, beam: BeamSettin
     install_beam_guard(engine, guard)
     engine.preprocessors.append(_closed_when_halted(shutter))
     return guard
+
+
+def _forget_closed_runs(engine: RunEngine) -> None:
+    """Let no pause after the end of a run repeat what belonged to it: there is no run any more that could take it."""
+    close: Callable[[Msg], Awaitable[Any]] = engine._close_run
+
+    async def close_run(message: Msg) -> Any:
+        answer = await close(message)
+        engine._reset_checkpoint_state()
+        return answer
+
+    engine.register_command("close_run", close_run)
 
 
 def _closed_when_halted(shutter: Shutter) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:

@@ -20,6 +20,11 @@ pixel_size = 400.0
 speed = 200.0
 specimen = {voxel = 0.3}
 """
+BULK = """
+shape = [96, 96]
+speed = 200.0
+specimen = {voxel = 0.5}
+"""
 _port = free_port_pair(30000)
 Documents = list[tuple[str, dict[str, Any]]]
 
@@ -147,6 +152,56 @@ def _connected(path: Path, frames: Path) -> Any:
 def world(request: pytest.FixtureRequest) -> Iterator[World]:
     """The beamline in process, and over Channel Access; healed after each test."""
     name = "in_process_world" if request.param == "in process" else "channel_access_world"
+    found: World = request.getfixturevalue(name)
+    yield found
+    found.fault("")
+
+
+@pytest.fixture(scope="session")
+def bulk_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The packaged station for bulk absorption on the records of the shared simulation."""
+    path = tmp_path_factory.mktemp("bulk") / "xas.toml"
+    path.write_text(packaged("xas_sim").read_text().replace("XAS:", "SIM:") + BULK)
+    return path
+
+
+@pytest.fixture(scope="session")
+def bulk_in_process(bulk_file: Path) -> Iterator[World]:
+    """The station without any network."""
+    from sim.beamline import build
+    from sim.control_layer import install
+    from sim.simulation import Simulation
+
+    layer = install(build(Simulation.from_toml(bulk_file)).bank)
+    try:
+        devices = _connected_station(bulk_file)
+    finally:
+        layer.restore()
+    yield World("in process", devices, layer.put, layer.get)
+    layer.close()
+
+
+@pytest.fixture(scope="session")
+def bulk_over_channel_access(bulk_file: Path, channel_access_world: World) -> World:
+    """The station on the IOC that all tests share."""
+    return World("channel access", _connected_station(bulk_file), channel_access_world.put, channel_access_world.get)
+
+
+def _connected_station(path: Path) -> Any:
+    from acquisition import beamline
+    from acquisition.channel_access import set_timeouts
+    from acquisition.config import SpectroscopyFile
+
+    set_timeouts()
+    devices = beamline.build_spectroscopy(SpectroscopyFile.load(path))
+    beamline.connect(devices)
+    return devices
+
+
+@pytest.fixture(params=["in process", "channel access"])
+def bulk(request: pytest.FixtureRequest) -> Iterator[World]:
+    """The station in process, and over Channel Access; healed after each test."""
+    name = "bulk_in_process" if request.param == "in process" else "bulk_over_channel_access"
     found: World = request.getfixturevalue(name)
     yield found
     found.fault("")
