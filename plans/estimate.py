@@ -6,6 +6,7 @@ from itertools import pairwise
 
 from plans.grids import check_grid
 from plans.guards import check_count, check_positive
+from plans.schedule import Order, Visit, schedule
 
 __all__ = ["Estimate", "Timing", "estimate_xanes_tomography"]
 
@@ -53,7 +54,7 @@ class Estimate:
     size : int
         Bytes of frames on disk, without the few kilobytes of each file's head.
     seconds : float
-        From the first dark to the last projection.
+        From the first dark to the last frame.
     exposed : float
         Seconds of frames, of all kinds.
     irradiated : float
@@ -83,6 +84,8 @@ def estimate_xanes_tomography(
     flats: int = 10,
     darks: int = 10,
     period: float | None = None,
+    order: Order = "flats first",
+    group: int = 1,
     frame_bytes: int,
     timing: Timing | None = None,
     dose_rate: float | None = None,
@@ -94,7 +97,7 @@ def estimate_xanes_tomography(
 
     Parameters
     ----------
-    energies, angles, exposure, flats, darks
+    energies, angles, exposure, flats, darks, order, group
         As for the plan.
     period
         Seconds from frame to frame of a tomogram taken in one turn; None: the rotation stops at each angle.
@@ -118,35 +121,38 @@ def estimate_xanes_tomography(
     >>> cost.frames, cost.size, cost.seconds, cost.irradiated
     (14, 28000000, 7.0, 2.0)
     """
-    steps = len(check_grid("energies", energies, unit="eV", unique=True))
+    grid = check_grid("energies", energies, unit="eV", unique=True)
+    visits = schedule(grid, order=order, group=group)
     turns = check_grid("angles", angles, unit="deg", unique=False)
     exposure = check_positive(exposure, name="exposure", unit="s")
     flats, darks = check_count(flats, name="flats", least=1), check_count(darks, name="darks", least=1)
     frame_bytes = check_count(frame_bytes, name="frame_bytes", least=1)
     t = timing or Timing()
-    frames = darks + steps * (flats + len(turns))
+    frames = darks + len(grid) * (flats + len(turns))
     travel = sum(abs(b - a) for a, b in pairwise(turns))
     if period is None:
         tomogram = travel / t.rotation_speed + len(turns) * (exposure + t.trigger + t.rotation_overhead)
     else:
         tomogram = len(turns) * max(period, exposure) + t.trigger + t.rotation_overhead
-    irradiated = steps * (tomogram + t.shutter)
+    irradiated = len(grid) * (tomogram + t.shutter)
     way_back = abs(turns[0] - turns[-1]) / t.rotation_speed
-    one_energy = (
-        max(t.energy_step, t.sample_travel)
-        + _block(flats, exposure, t)
-        + t.sample_travel
-        + tomogram
-        + max(way_back, t.block)
-        + 4 * t.shutter
-    )
+    one_energy = _block(flats, exposure, t) + tomogram + max(way_back, t.block) + 4 * t.shutter
     return Estimate(
         frames=frames,
         size=frames * frame_bytes,
-        seconds=_block(darks, exposure, t) + steps * one_energy,
+        seconds=_block(darks, exposure, t) + _moving(visits, t) + len(grid) * one_energy,
         exposed=frames * exposure,
         irradiated=irradiated,
         dose=None if dose_rate is None else dose_rate * irradiated,
+    )
+
+
+def _moving(visits: Sequence[Visit], timing: Timing) -> float:
+    """Seconds in which the energy changes or the sample travels; both at once take the longer of the two."""
+    blocks = [("primary", None), *(block for visit in visits for block in visit.blocks())]  # it begins in its place
+    return sum(
+        max(timing.sample_travel if kind != before else 0.0, timing.energy_step if energy != earlier else 0.0)
+        for (before, earlier), (kind, energy) in pairwise(blocks)
     )
 
 

@@ -13,6 +13,7 @@ from plans import blocks, guards
 from plans.grids import check_grid
 from plans.metadata import plan_metadata
 from plans.protocols import Axis, Flown, FrameDetector
+from plans.schedule import Order, Visit, schedule
 
 __all__ = ["xanes_tomography"]
 
@@ -33,6 +34,8 @@ def xanes_tomography(
     darks: int = 10,
     fly: Triggerable | None = None,
     period: float | None = None,
+    order: Order = "flats first",
+    group: int = 1,
     energy_tolerance: float = 0.3,
     least_travel: float = 1e-3,
     monitors: Sequence[Readable[Any]] = (),
@@ -67,6 +70,12 @@ def xanes_tomography(
         evenly spaced. None stops at each angle.
     period
         Seconds from frame to frame in such a turn; the exposure when not given.
+    order
+        "flats first" takes the sample out and back once per visit, "alternating" one way only: flats come first in
+        every second visit. Where the sample travels far, that halves the long ways.
+    group
+        Energies of one visit. More of them share the way of the sample; their flats are then older, and more is
+        taken again when a visit is interrupted.
     energy_tolerance
         Largest distance in eV between read-back and plan at which frames are taken.
     least_travel
@@ -93,12 +102,13 @@ def xanes_tomography(
     arguments = {
         "detector": detector, "energy": energy, "rotation": rotation, "sample_x": sample_x, "shutter": shutter,
         "energies": list(energies), "angles": list(angles), "exposure": exposure, "sample_in": sample_in,
-        "sample_out": sample_out, "flats": flats, "darks": darks, "fly": fly, "period": period,
-        "energy_tolerance": energy_tolerance, "least_travel": least_travel, "monitors": list(monitors),
-        "baseline": list(baseline), "series_uid": series_uid,
+        "sample_out": sample_out, "flats": flats, "darks": darks, "fly": fly, "period": period, "order": order,
+        "group": group, "energy_tolerance": energy_tolerance, "least_travel": least_travel,
+        "monitors": list(monitors), "baseline": list(baseline), "series_uid": series_uid,
     }  # fmt: skip
     energy_grid = check_grid("energies", energies, unit="eV", unique=True)
     angle_grid = check_grid("angles", angles, unit="deg", unique=False)
+    visits = schedule(energy_grid, order=order, group=group)
     exposure = guards.check_positive(exposure, name="exposure", unit="s")
     energy_tolerance = guards.check_positive(energy_tolerance, name="energy_tolerance", unit="eV")
     flats = guards.check_count(flats, name="flats", least=1)
@@ -126,24 +136,27 @@ def xanes_tomography(
         # The sample goes back even when the shutter does not close.
         yield from bpp.finalize_wrapper(bps.mv(shutter, "closed"), bps.mv(sample_x, sample_in))
 
-    def one_energy(target: float) -> MsgGenerator[None]:
-        yield from bps.checkpoint()
-        yield from bps.mv(shutter, "closed")
-        yield from blocks.move_together((mono, target), (sample_x, sample_out))
-        yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
-        yield from bps.mv(shutter, "open")
-        yield from blocks.frame_block(camera, frames=flats, exposure=exposure)
-        yield from bps.mv(shutter, "closed")
-        yield from blocks.save_block("flat", camera, mono, *monitors)
-        yield from bps.mv(sample_x, sample_in)
-        yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
-        yield from bps.mv(shutter, "open")
-        if flight is None:
+    def take(kind: str) -> MsgGenerator[None]:
+        if kind == "flat":
+            yield from blocks.frame_block(camera, frames=flats, exposure=exposure)
+        elif flight is None:
             yield from blocks.tomogram_block(camera, rotation, angles=angle_grid, exposure=exposure)
         else:
             yield from blocks.flown_block(cast(Flown, fly), flight)
-        yield from bps.mv(shutter, "closed")
-        yield from blocks.save_block("primary", camera, mono, *monitors)
+
+    def one_visit(visit: Visit) -> MsgGenerator[None]:
+        yield from bps.checkpoint()
+        at: float | None = None
+        for kind, target in visit.blocks():
+            yield from bps.mv(shutter, "closed")
+            aside = (sample_x, sample_out if kind == "flat" else sample_in)
+            yield from blocks.move_together(*([aside] if target == at else [(mono, target), aside]))
+            at = target
+            yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
+            yield from bps.mv(shutter, "open")
+            yield from take(kind)
+            yield from bps.mv(shutter, "closed")
+            yield from blocks.save_block(kind, camera, mono, *monitors)
 
     @bpp.stage_decorator([camera] if fly is None else [camera, cast(Flown, fly)])
     @bpp.baseline_decorator(list(baseline))
@@ -152,8 +165,8 @@ def xanes_tomography(
         yield from bps.mv(shutter, "closed")
         yield from blocks.frame_block(camera, frames=darks, exposure=exposure)
         yield from blocks.save_block("dark", camera, *monitors)
-        for target in energy_grid:
-            yield from one_energy(target)
+        for visit in visits:
+            yield from one_visit(visit)
         yield from bps.checkpoint()  # the last energy is complete: not to be taken again
 
     yield from bpp.finalize_wrapper(series(), closed_and_in)

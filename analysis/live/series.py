@@ -1,7 +1,8 @@
 """Join the documents of an energy-stepped tomography into tomograms with their flat and dark.
 
 Rows are keyed by (stream, planned energy): a point that was repeated after a pause, or an energy that was taken
-again in a later run of the same series, replaces the earlier one.
+again in a later run of the same series, replaces the earlier one. Flats may come before or after the projections of
+their energy; each belongs to one tomogram.
 """
 
 from dataclasses import dataclass, field
@@ -130,7 +131,8 @@ class _Run:
         self.resources: dict[str, dict[str, Any]] = {}
         self.pending: dict[tuple[str, int], dict[str, dict[str, Any]]] = {}  # (descriptor, seq_num): {data key: ...}
         self.dark: FrameBlock | None = None
-        self.flats: dict[float, FrameBlock] = {}
+        self.flats: dict[float, FrameBlock] = {}  # by planned energy; those that wait for their projections
+        self.projections: dict[float, tuple[FrameBlock, dict[str, Any]]] = {}  # those that wait for their flats
 
     def take(self, name: str, doc: dict[str, Any]) -> list[Tomogram]:
         if name == "descriptor":
@@ -145,6 +147,8 @@ class _Run:
                 self.pending.setdefault((doc["descriptor"], number), {})[resource["data_key"]] = resource
         elif name == "event":
             return self._event(doc)
+        elif name == "stop":
+            self._require_flats(doc)
         elif name == "event_page":
             raise ValueError(f"run {self.uid}: event pages are not part of a journal; unpack them first")
         return []
@@ -159,10 +163,20 @@ class _Run:
             self.dark = block
             return []
         planned = float(doc["data"][f"{self.energy_key}_setpoint"])
+        if self.dark is None:
+            raise BlockError(f"run {self.uid}: the {stream['name']} at {planned} eV has no dark")
         if stream["name"] == "flat":
             self.flats[planned] = block
+        else:
+            self.projections[planned] = block, doc
+        if planned not in self.flats or planned not in self.projections:
             return []
-        return [self._tomogram(planned, block, doc)]
+        return [self._tomogram(planned, self.dark, self.flats.pop(planned), *self.projections.pop(planned))]
+
+    def _require_flats(self, stop: dict[str, Any]) -> None:
+        """Refuse tomograms that never got their flat, unless the run was cut short."""
+        if self.projections and stop["exit_status"] == "success":
+            raise BlockError(f"run {self.uid}: the tomogram at {next(iter(self.projections))} eV has no flat")
 
     def _block(self, stream: dict[str, Any], resources: dict[str, Any], doc: dict[str, Any]) -> FrameBlock:
         key = f"{self.detector}_frames"
@@ -179,11 +193,9 @@ class _Run:
             readings=dict(doc["data"]),
         )
 
-    def _tomogram(self, planned: float, block: FrameBlock, doc: dict[str, Any]) -> Tomogram:
-        flat = self.flats.get(planned)
-        if flat is None or self.dark is None:
-            missing = "flat" if flat is None else "dark"
-            raise BlockError(f"run {self.uid}: the tomogram at {planned} eV has no {missing}")
+    def _tomogram(
+        self, planned: float, dark: FrameBlock, flat: FrameBlock, block: FrameBlock, doc: dict[str, Any]
+    ) -> Tomogram:
         pixel_key = f"{self.detector}_pixel_size"
         return Tomogram(
             planned=planned,
@@ -191,7 +203,7 @@ class _Run:
             pixel_size=float(doc["data"][pixel_key]) * 1e-3,  # nm -> µm
             projections=block,
             flat=flat,
-            dark=self.dark,
+            dark=dark,
             run_uid=self.uid,
             photons_per_count=self._photons_per_count(doc),
         )

@@ -52,6 +52,23 @@ def test_a_tomogram_without_a_flat_is_named(series, documents_of):
         read(without)
 
 
+def test_an_interrupted_tomogram_may_lack_its_flat(series, documents_of):
+    documents = documents_of(series.tomograms[:1])
+    streams = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
+    without = [(n, d) for n, d in documents if not (n == "event" and streams[d["descriptor"]] == "flat")]
+    without[-1][1]["exit_status"] = "abort"
+    assert read(without) == []
+
+
+def test_flats_may_come_after_their_tomogram(series, documents_of):
+    documents = documents_of(series.tomograms[:1])
+    streams = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
+    flat = [(n, d) for n, d in documents if n == "event" and streams[d["descriptor"]] == "flat"]
+    others = [pair for pair in documents if pair not in flat]
+    (tomogram,) = read(others[:-1] + flat + others[-1:])
+    assert tomogram.flat.frames == series.tomograms[0].flat.frames
+
+
 def test_an_event_without_frames_is_named(series, documents_of):
     documents = [(n, d) for n, d in documents_of(series.tomograms[:1]) if n != "stream_datum"]
     with pytest.raises(BlockError, match="event 1 of stream dark points to no frames"):

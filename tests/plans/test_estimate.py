@@ -40,6 +40,28 @@ def test_each_motion_is_counted_as_often_as_the_plan_makes_it():
     assert moving.seconds - still.seconds == pytest.approx(2 * (7 + 5 + 2 + 2 + 4 * 0.1))
 
 
+@pytest.mark.parametrize(
+    ("order", "group", "seconds"),
+    [
+        ("flats first", 1, 4 * (36 + 36)),  # out with the change of energy, back
+        ("alternating", 1, 4 + 36 + 4 + 36 + 4 + 36 + 4 + 36),
+        ("flats first", 2, 2 * (36 + 4 + 36 + 4)),  # the way back hides the change to the first energy
+        ("alternating", 2, 2 * (4 + 4 + 36 + 4)),
+    ],
+)
+def test_fewer_long_ways_are_counted_as_fewer(order, group, seconds):
+    series = {
+        **ARGUMENTS,
+        "energies": [8320.0, 8330.0, 8340.0, 8350.0],
+        "frame_bytes": 1,
+        "order": order,
+        "group": group,
+    }
+    slow = Timing(energy_step=4.0, sample_travel=36.0)
+    moving = estimate_xanes_tomography(**series, timing=slow).seconds - estimate_xanes_tomography(**series).seconds
+    assert moving == pytest.approx(seconds)
+
+
 def test_turning_with_an_open_shutter_is_dose():
     turning = Timing(rotation_speed=60.0)
     cost = estimate_xanes_tomography(**ARGUMENTS, frame_bytes=1, timing=turning, dose_rate=100.0)

@@ -29,6 +29,8 @@ REFUSED = {
     "half a flat": ({"flats": 1.5}, r"flats 1.5 is not a whole number"),
     "no tolerance": ({"energy_tolerance": 0.0}, r"energy_tolerance 0.0 eV is not above 0 eV"),
     "tolerance not a number": ({"energy_tolerance": math.nan}, r"energy_tolerance nan eV"),
+    "order unknown": ({"order": "abba"}, r"order 'abba' is none of 'flats first', 'alternating'"),
+    "no group": ({"group": 0}, r"group 0 is not a whole number of at least 1"),
     "disk too small": ({"flats": 10**13}, r"GB is less than the .* GB this plan writes"),
     "argument without JSON form": ({"series_uid": object()}, r"argument series_uid .* cannot be recorded"),
 }

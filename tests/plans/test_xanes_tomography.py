@@ -65,6 +65,71 @@ def test_the_arguments_in_the_start_document_are_complete_and_plan_the_run_again
     assert {**again, "series_uid": ""} == {**start["plan_args"], "series_uid": ""}
 
 
+def blocks_of(documents):
+    """Return (stream, planned energy) of every flat and tomogram, in order."""
+    names = {doc["uid"]: doc["name"] for name, doc in documents if name == "descriptor"}
+    events = [(names[doc["descriptor"]], doc["data"]) for name, doc in documents if name == "event"]
+    return [(stream, data["energy_setpoint"]) for stream, data in events if stream in ("flat", "primary")]
+
+
+def ways_of(engine, plan):
+    """Run a plan; return where it sent the sample, without repetitions."""
+    places = [0.0]
+
+    def look(message):
+        if message.command == "set" and message.obj.name == "sample_x" and message.args[0] != places[-1]:
+            places.append(message.args[0])
+
+    engine.msg_hook = look
+    engine(plan)
+    return places
+
+
+def test_alternating_flats_need_one_way_of_the_sample_per_energy(scan):
+    assert ways_of(scan.engine, scan.plan(order="alternating")) == [0.0, 2.0, 0.0, 2.0, 0.0]  # three, and home
+    assert ways_of(scan.engine, scan.plan()) == [0.0, 2.0, 0.0, 2.0, 0.0, 2.0, 0.0]
+
+
+def test_alternating_flats_belong_to_the_tomogram_of_their_energy(scan):
+    documents = scan.run(order="alternating")
+    assert blocks_of(documents) == [
+        ("primary", 8320.0), ("flat", 8320.0),
+        ("flat", 8360.0), ("primary", 8360.0),
+        ("primary", 8340.0), ("flat", 8340.0),
+    ]  # fmt: skip
+    reader = SeriesReader()
+    tomograms = [tomogram for name, doc in documents for tomogram in reader(name, doc)]
+    assert [t.planned for t in tomograms] == [8320.0, 8360.0, 8340.0]
+    assert [t.flat.readings["energy_setpoint"] for t in tomograms] == [8320.0, 8360.0, 8340.0]
+    assert scan.safe()
+
+
+def test_a_group_shares_the_way_of_the_sample(scan):
+    energies = [8320.0, 8330.0, 8340.0, 8350.0]
+    assert ways_of(scan.engine, scan.plan(energies=energies, order="alternating", group=2)) == [0.0, 2.0, 0.0]
+    reader = SeriesReader()
+    tomograms = [tomogram for name, doc in scan.documents() for tomogram in reader(name, doc)]
+    assert [t.planned for t in tomograms] == energies
+    assert all(abs(t.energy - t.planned) < 0.3 for t in tomograms)  # the tolerance of the gate
+
+
+def test_a_paused_group_is_taken_again_with_its_flats(scan, interrupted):
+    from bluesky.utils import RunEngineInterrupted
+
+    plan = scan.plan(energies=[8320.0, 8330.0], order="alternating", group=2)
+    with pytest.raises(RunEngineInterrupted):
+        scan.engine(interrupted(plan, "trigger", 9, "detector"))  # dark, 2 x 3 frames, flat, flat
+    scan.engine.resume()
+    documents = scan.documents()
+    flats = [doc for name, doc in documents if name == "event" and doc["seq_num"] == 1 and "energy" in doc["data"]]
+    assert len(flats) == 4  # flat and tomogram of the first energy, twice
+    reader = SeriesReader()
+    tomograms = [tomogram for name, doc in documents for tomogram in reader(name, doc)]
+    last = {t.planned: t for t in tomograms}
+    assert list(last) == [8320.0, 8330.0]
+    assert last[8320.0].flat.time > last[8320.0].projections.time > flats[1]["time"]  # both from the repetition
+
+
 def test_a_series_can_be_continued_in_another_run(scan):
     first = scan.run(energies=[8320.0])[0][1]
     second = scan.run(energies=[8340.0], series_uid=first["series_uid"])[0][1]
