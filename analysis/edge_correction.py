@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from analysis.edge_map import Code
 from analysis.edge_reading import read_edges
-from analysis.edge_tables import EdgeReader
+from analysis.edge_tables import LEAST_FREEDOM, EdgeReader
 from analysis.products import respond
 from analysis.spectra import FloatArray
 
@@ -26,7 +26,6 @@ Float32Array = NDArray[np.float32]
 MOST_VOXELS = 8192
 VOXELS_PER_BIN = 200
 MOST_BINS = 20
-LEAST_FREEDOM = 4  # of a voxel's residual
 QUARTILES = 1.349  # distance of a normal distribution's quartiles, in sigma
 LEAST_SPREAD = 1e-3
 STEEPEST = (-0.5, 1.0)  # limits of the correction's own slope: beyond it the bins are too noisy
@@ -37,7 +36,8 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
 
     Unchanged where the sample is too small, or where the reader sees only some energies of its basis.
     """
-    if reader.raw_height is None or reader.raw_slope is None or sample.shape[1] < 4 * VOXELS_PER_BIN:
+    raw_height, raw_slope = reader.raw_height, reader.raw_slope
+    if raw_height is None or raw_slope is None or sample.shape[1] < 4 * VOXELS_PER_BIN:
         return reader
     sample = np.ascontiguousarray(sample[:, :: max(sample.shape[1] // MOST_VOXELS, 1)])
     by_voxel = np.ascontiguousarray(sample.T)
@@ -47,7 +47,7 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
     at_edge, gain = _put_back(
         reader,
         reader.at_edge,
-        reader.raw_height,
+        raw_height,
         reader.height_response,
         reader.slope_response,
         out[[0, 2]],
@@ -57,7 +57,7 @@ def corrected(reader: EdgeReader, sample: Float32Array) -> EdgeReader:
     )
     at_edge[:, 6] = _noise_on_a_curve(reader, curvature, at_edge, out[[0, 2]], by_voxel, code)
     at_peak, peak_gain = _put_back(
-        reader, reader.at_peak, reader.raw_slope, reader.slope_response, curvature, out[[4, 2]], by_voxel, own, code
+        reader, reader.at_peak, raw_slope, reader.slope_response, curvature, out[[4, 2]], by_voxel, own, code
     )
     tables = list(reader.arguments[7])
     tables[5:7] = at_edge, at_peak
@@ -113,11 +113,11 @@ def _put_back(
 
 def _measured_share(excess: FloatArray, missing: FloatArray, noise: FloatArray) -> float:
     """Part of the expected missing signal that is there: at most one sigma more than measured, quiet voxels first."""
-    weight = 1 / (noise + missing) ** 2
+    weight = 1 / (noise + missing)
     weight /= weight.sum()
-    seen = weight @ excess
-    certain = seen + np.sqrt(weight**2 @ (excess - seen) ** 2)
-    return float(np.clip(certain / max(weight @ missing, 1e-30), 0.0, 1.0))
+    seen = float(weight @ excess)
+    certain = seen + float(np.sqrt(weight**2 @ (excess - seen) ** 2))
+    return min(max(certain / max(float(weight @ missing), 1e-30), 0.0), 1.0)
 
 
 def _with_prior_freedom(reader: EdgeReader, sample: Float32Array) -> tuple[EdgeReader, FloatArray]:

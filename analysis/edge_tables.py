@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from analysis.lowrank import Basis, Projection, projection
 from analysis.spectra import FloatArray, Normalisation, line_operator
 
-PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's own residual, in degrees of freedom
+PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's residual, degrees of freedom; until it is measured
+LEAST_FREEDOM = 4  # of a voxel's residual, below which it tells nothing of its noise
 TABLE_STEP = 0.1  # eV
 ANY_SLOPE = 1e20  # spread of slopes of which nothing is known
 EVEN = 2.0  # largest over smallest of four steps that still count as even
@@ -256,7 +257,7 @@ def edge_reader(
 
 def _freedom(projected: Projection) -> float:
     """Degrees of freedom of a voxel's residual; none where too few to tell anything."""
-    return float(projected.freedom) if projected.freedom >= 4 else 0.0
+    return float(projected.freedom) if projected.freedom >= LEAST_FREEDOM else 0.0
 
 
 def lookup_table(maps: FloatArray, slopes: FloatArray, basis: Basis, projected: Projection) -> NDArray[np.float32]:

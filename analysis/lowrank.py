@@ -13,6 +13,12 @@ FEWEST_SPECTRA_PER_ENERGY = 8  # fewer spectra than this times the energies do n
 BLOCK = 128  # neighbouring voxels taken together into the sample: contiguous reads
 LEAST_WEIGHT = 0.25  # components whose signal is a smaller part of signal + noise are left out
 FREE_WEIGHT = 0.7  # of directions whose signal is a larger part the measurement alone decides
+FEWEST_ENERGIES_FOR_NOISE = 16
+NOISE_TURNS = 6
+SETTLED = 0.04  # change of variance between turns
+NEGLIGIBLE = 1e-3  # of the assumed variance
+LEAST_NOISE_RATIO = 0.5
+LEAST_LEFT = 0.1  # of an energy that the basis explains by more than 90 % the noise is not read but bounded
 LARGEST_PRIOR = 1e12  # stands for "nothing assumed"
 
 
@@ -27,9 +33,9 @@ class Basis:
     prior : float64 [k], expected mean square of each coefficient; inf where nothing is assumed
     tail : float64 [E, t], signal left out because it is weaker than the noise, one column per component, rms
     doubt : float64 [E], noise of the basis spectra themselves, learnt from finitely many voxels
-    sigma : float64 [E], the noise that the basis was learnt with, `noise_scale` included
+    sigma : float64 [E], the noise that the basis was learnt with, `noise_ratio` included
     eigenvalues : float64, of the whitened second moment of the sample, largest first; noise alone gives 1
-    noise_scale : measured noise over given noise (from the eigenvalues that are noise only); 1 if not measurable
+    noise_ratio : float64 [E], measured noise over given noise (from what the basis leaves over); 1 if not measurable
     """
 
     energies: FloatArray
@@ -39,7 +45,13 @@ class Basis:
     doubt: FloatArray
     sigma: FloatArray
     eigenvalues: FloatArray
-    noise_scale: float = 1.0
+    noise_ratio: FloatArray
+
+    @property
+    def noise_scale(self) -> float:
+        """Measured noise over given noise, rms over the energies."""
+        given = self.sigma / self.noise_ratio
+        return float(np.sqrt((self.sigma**2).mean() / (given**2).mean()))
 
     @property
     def rank(self) -> int:
@@ -81,6 +93,7 @@ def full_basis(energies: FloatArray, sigma: FloatArray) -> Basis:
         doubt=np.zeros(energies.size),
         sigma=sigma,
         eigenvalues=np.empty(0),
+        noise_ratio=np.ones(energies.size),
     )
 
 
@@ -105,7 +118,7 @@ def learn_basis(
     spectra : [E, N]
     sigma : [E], standard deviation of the noise of a typical voxel
     rank : keep exactly this many components instead
-    rescale : correct `sigma` by a common factor read from the noise eigenvalues, where there are enough
+    rescale : correct `sigma`, energy by energy, by what the basis leaves over (`residual_noise`)
 
     References
     ----------
@@ -115,19 +128,19 @@ def learn_basis(
     if rank is not None and not 1 <= rank <= energy.size:
         raise ValueError(f"rank {rank} is outside 1..{energy.size}, the number of energies")
     complete = np.isfinite(spectra.sum(axis=0))
-    whitened = (spectra if complete.all() else spectra[:, complete]) / sigma[:, None]
-    count = whitened.shape[1]
+    values = spectra if complete.all() else spectra[:, complete]
+    count = values.shape[1]
     if count < FEWEST_SPECTRA_PER_ENERGY * energy.size or rank == energy.size:
         return full_basis(energy, sigma)
-    values, vectors = np.linalg.eigh(whitened @ whitened.T / count)
-    values, vectors = np.maximum(values[::-1], 0.0), vectors[:, ::-1]
+    whitened = values / sigma[:, None]
+    second = whitened @ whitened.T / count
     ratio = energy.size / count
-    scale = noise_scale(values, ratio) if rescale else 1.0
-    weight = shrinkage(values / scale**2, ratio)
+    noise_ratio = residual_noise(second, ratio) if rescale else np.ones(energy.size)
+    noise = sigma * noise_ratio
+    eigenvalues, vectors, weight = _components(second, noise_ratio, ratio)
     kept = max(int((weight > LEAST_WEIGHT).sum()), 1) if rank is None else rank
     w = np.clip(weight, 0.0, 1 - 1e-12)
     strength = w / (1 - w)
-    noise = sigma * scale
     left = np.flatnonzero(strength[kept:] > 0) + kept
     return Basis(
         energies=energy,
@@ -136,9 +149,16 @@ def learn_basis(
         tail=vectors[:, left] * np.sqrt(strength[left]) * noise[:, None],
         doubt=noise * np.sqrt(kept / count),
         sigma=noise,
-        eigenvalues=values / scale**2,
-        noise_scale=scale,
+        eigenvalues=eigenvalues,
+        noise_ratio=noise_ratio,
     )
+
+
+def _components(second: FloatArray, noise: FloatArray, ratio: float) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Eigenvalues (largest first), eigenvectors and weights of a second moment whitened by `noise` [E]."""
+    values, vectors = np.linalg.eigh(second / np.outer(noise, noise))
+    values = np.maximum(values[::-1], 0.0)
+    return values, vectors[:, ::-1], shrinkage(values, ratio)
 
 
 def sampled_voxels(count: int, mask: NDArray[np.bool_] | None, most: int) -> NDArray[np.intp]:
@@ -150,19 +170,30 @@ def sampled_voxels(count: int, mask: NDArray[np.bool_] | None, most: int) -> NDA
     return np.asarray(voxels[(starts[:, None] + np.arange(BLOCK)).ravel()])
 
 
-def noise_scale(eigenvalues: FloatArray, ratio: float) -> float:
-    """Return the noise relative to the assumed one, from whitened eigenvalues (largest first).
+def residual_noise(second: FloatArray, ratio: float) -> FloatArray:
+    """Return the noise [E] relative to the assumed one, from a whitened second moment [E, E].
 
-    It is the root of the mean eigenvalue below the edge of the noise, ``scale**2 (1 + sqrt(ratio))**2``, with `ratio`
-    of energies to voxels; the edge is found from the lower half first. With fewer than 16 energies that is not safe and
-    1 is returned. Given noise is never believed to be more than twice the true one.
+    It begins with what each energy scatters about its prediction from all others, ``1 / inverse(second)[e, e]``, and
+    goes on, in turns, with what is left there when the components above that noise are taken out. `ratio` is energies /
+    voxels. With fewer than 16 energies signal and noise of one energy cannot be told apart safely and 1 is returned.
+    Given noise is never believed to be more than twice the true one.
     """
-    if eigenvalues.size < 16:
-        return 1.0
-    square = float(np.median(eigenvalues[eigenvalues.size // 2 :]))
-    for _ in range(5):
-        square = float(eigenvalues[eigenvalues <= max(square, 1e-300) * (1 + np.sqrt(ratio)) ** 2].mean())
-    return float(np.sqrt(max(square, 0.25)))
+    size = len(second)
+    if size < FEWEST_ENERGIES_FOR_NOISE:
+        return np.ones(size)
+    unit = np.eye(size)
+    noise = np.sqrt(1 / np.diag(np.linalg.inv(second + NEGLIGIBLE * unit)) / (1 - ratio))
+    for _ in range(NOISE_TURNS):
+        noise = np.maximum(noise, LEAST_NOISE_RATIO)
+        white = second / np.outer(noise, noise)
+        values, vectors = np.linalg.eigh(white)
+        signal = vectors[:, values > (1 + np.sqrt(ratio)) ** 2][:, -(size // 2) :]
+        rest = unit - signal @ signal.T
+        left = np.einsum("ij,ji->i", rest @ white, rest) / np.maximum(np.diag(rest), LEAST_LEFT)
+        noise = noise * np.sqrt(left)
+        if np.abs(left - 1).max() < SETTLED:
+            break
+    return np.maximum(noise, LEAST_NOISE_RATIO)
 
 
 def shrinkage(eigenvalues: FloatArray, ratio: float) -> FloatArray:

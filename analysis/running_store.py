@@ -83,7 +83,7 @@ class Values:
         reader = edge_reader(
             basis,
             np.arange(at.size),
-            sigma * basis.noise_scale,
+            sigma * basis.noise_ratio,
             reading.normalisation,
             search=reading.search,
             limits=reading.limits,
@@ -149,7 +149,7 @@ class Sums:
         share = self.sigma[place] ** 2 / (self.sigma[place] ** 2 + sigma**2) if again else 1.0
         self._sample[place] = before + np.float32(share) * (new - before)
         self._repeats += int(again)
-        variance = (sigma * self._basis.noise_scale) ** 2
+        variance = (sigma * self._basis.noise_ratio[place]) ** 2
         weights = (self._basis.vectors[place] / variance).astype(np.float32)
 
         def run(low: int, high: int) -> None:
@@ -161,7 +161,7 @@ class Sums:
     def read(self, reading: Reading) -> EdgeMap:
         """Solve for all voxels with the normal matrix of the energies so far."""
         at = np.flatnonzero(np.isfinite(self.sigma))
-        noise = self.sigma[at] * self._basis.noise_scale
+        noise = self.sigma[at] * self._basis.noise_ratio[at]
         reader = edge_reader(
             self._basis,
             at,
