@@ -179,8 +179,8 @@ def read_tile(
 
     `tables` holds (knots, first, last, origin, per_ev, variance of the height, of its slope, of the jump);
     `limits` holds (least jump over its sigma, largest sigma).
-    Rows of `out`: energy, sigma, jump, jump sigma, white line, its sigma, its height, and, where there is room for
-    it, the part of the edge's sigma that comes from the step between energies.
+    Rows of `out`: energy, sigma, jump, jump sigma; where there is room for them white line, its sigma, its height;
+    where there is still room the part of the edge's sigma that comes from the step between energies.
     """
     knots, first, last, origin, per_ev, at_edge, at_peak, of_jump = tables
     crossing = np.empty(TILE, np.int32)
@@ -191,11 +191,9 @@ def read_tile(
     find_brackets(height, count, first, last, crossing, peak)
     slopes_at_knots(height, count, knots, slopes)
     refine_crossings(height, slopes, count, crossing, knots, edge)
-    refine_peaks(height, slopes, count, peak, knots, white)
     for v in range(count):
         edge[2, v] *= step_error(edge[3, v] / jump[v])
     look_up(at_edge, edge, jump, count, origin, per_ev, scale2)
-    look_up(at_peak, white, jump, count, origin, per_ev, scale2)
     least, largest, of_photons, held_back = limits[0], limits[1], of_jump[0], of_jump[1]
     lowest, why, stop = height[first], np.empty(TILE, height.dtype), start + count
     for v in range(count):
@@ -218,6 +216,13 @@ def read_tile(
         good = why[v] != F_MEASURED
         size[v] = jump[v] if good else nothing
         size_sigma[v] = edge[4, v] if good else nothing
+    codes = code[start:stop]
+    for v in range(count):
+        codes[v] = np.uint8(why[v])
+    if out.shape[0] < 7:
+        return
+    refine_peaks(height, slopes, count, peak, knots, white)
+    look_up(at_peak, white, jump, count, origin, per_ev, scale2)
     line, line_sigma, line_height = out[4, start:stop], out[5, start:stop], out[6, start:stop]
     for v in range(count):
         curvature = white[1, v]
@@ -225,9 +230,6 @@ def read_tile(
         line[v] = white[0, v] if good else nothing
         line_sigma[v] = -np.sqrt(white[3, v]) / curvature if good else nothing
         line_height[v] = white[2, v] / jump[v] + HALF if good else nothing
-    codes = code[start:stop]
-    for v in range(count):
-        codes[v] = np.uint8(why[v])
     if out.shape[0] > 7:
         out[7, start:stop] = edge[2, :count]
 
@@ -272,16 +274,17 @@ def read_spectra(
     spectra: Array,
     low: int,
     high: int,
+    first: int,
     weights: Array,
     inverse_sigma: Array,
     reader: tuple[Any, ...],
     out: Array,
     code: Array,
 ) -> None:
-    """Project and read the voxels low..high of spectra [E, N]."""
+    """Project and read the voxels low..high of spectra [E, N] into ``out[:, first:]`` and ``code[first:]``."""
     sums = np.empty((weights.shape[0], RUN), weights.dtype)
     squares = np.empty(RUN, weights.dtype)
     for start in range(low, high, RUN):
         count = min(RUN, high - start)
         project(weights, inverse_sigma, spectra, start, count, sums, squares)
-        read_sums(sums, squares, 0, count, start, reader, out, code)
+        read_sums(sums, squares, 0, count, first + start - low, reader, out, code)

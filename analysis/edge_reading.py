@@ -16,6 +16,7 @@ from analysis.threads import available_threads, run_tasks
 Float32Array = NDArray[np.float32]
 
 ROWS = 7  # what the kernels report per voxel
+ROWS_WITHOUT_WHITE_LINE = 4
 
 
 def read_edges(
@@ -31,16 +32,33 @@ def read_edges(
     code = np.empty(count, np.uint8)
 
     def run(low: int, high: int) -> None:
-        crossing.read_spectra(spectra, low, high, reader.weights, reader.inverse_sigma, reader.arguments, out, code)
+        read_part(reader, spectra, low, high, low, out, code)
 
     in_parts(run, count, threads)
     return out, code
 
 
-def in_parts(run: Callable[[int, int], None], count: int, threads: int | None) -> None:
-    """Call ``run(low, high)`` on parts of 0..count that are whole tiles, in as many threads as asked for."""
+def read_part(
+    reader: EdgeReader,
+    spectra: Float32Array,
+    low: int,
+    high: int,
+    first: int,
+    out: Float32Array,
+    code: NDArray[np.uint8],
+) -> None:
+    """Read the voxels low..high of `spectra` into `out` and `code` from place `first` on."""
+    crossing.read_spectra(spectra, low, high, first, reader.weights, reader.inverse_sigma, reader.arguments, out, code)
+
+
+def in_parts(run: Callable[[int, int], None], count: int, threads: int | None, *, most: int | None = None) -> None:
+    """Call ``run(low, high)`` on parts of 0..count that are whole tiles, in as many threads as asked for.
+
+    `most` voxels are in one part; by default there is one part per thread.
+    """
     workers = available_threads(threads)
     part = max(-(-count // workers // crossing.TILE), 64) * crossing.TILE
+    part = part if most is None else min(part, max(most // crossing.TILE, 1) * crossing.TILE)
     bounds = [(low, min(low + part, count)) for low in range(0, count, part)]
     run_tasks(lambda bound: run(*bound), bounds, workers)
 
@@ -54,18 +72,21 @@ def edge_map(
 ) -> EdgeMap:
     """Turn kernel output into a map in eV; voxels outside `wanted` become NOT_MEASURED."""
     out[0] += np.float32(reader.reference)
-    out[4] += np.float32(reader.reference)
+    if len(out) > ROWS_WITHOUT_WHITE_LINE:
+        out[4] += np.float32(reader.reference)
     if wanted is not None:
         out[:, ~wanted] = np.nan
         code[~wanted] = Code.NOT_MEASURED
+    nothing = np.broadcast_to(np.float32(np.nan), (3, code.size))
+    white_line, white_line_sigma, white_line_height = out[4:7] if len(out) > ROWS_WITHOUT_WHITE_LINE else nothing
     return EdgeMap(
         energy=out[0],
         sigma=out[1],
         jump=out[2],
         jump_sigma=out[3],
-        white_line=out[4],
-        white_line_sigma=out[5],
-        white_line_height=out[6],
+        white_line=white_line,
+        white_line_sigma=white_line_sigma,
+        white_line_height=white_line_height,
         code=code,
         rank=basis.rank,
         normalisation=reader.normalisation,

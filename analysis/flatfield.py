@@ -13,33 +13,28 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.threads import available_threads, run_tasks
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class OpticalDensity:
     """Optical density ``ln((flat - dark) / (frame - dark))`` of a stack of frames.
 
     Attributes
     ----------
-    values : float32 (frame, row, column); NaN where `invalid`
-    sigma : float32 (frame, row, column), standard deviation from counting statistics and dark noise; NaN where
-        `invalid`
-    invalid : bool (frame, row, column); the flat or the frame is not above the dark
+    values : float32 (frame, row, column); NaN where the flat or the frame is not above the dark
+    sigma : float32 (frame, row, column), standard deviation from counting statistics and dark noise, NaN where there
+        is no value; None where it was not asked for
+    rms_sigma : root mean square of `sigma` over all pixels with a value; NaN without any
+    invalid_count : number of pixels without a value, over all frames
     """
 
     values: NDArray[np.float32]
-    sigma: NDArray[np.float32]
-    invalid: NDArray[np.bool_]
+    sigma: NDArray[np.float32] | None
+    rms_sigma: float
+    invalid_count: int
 
     @property
-    def invalid_count(self) -> int:
-        """Number of pixels without a value, over all frames."""
-        return int(np.count_nonzero(self.invalid))
-
-    @property
-    def rms_sigma(self) -> float:
-        """Root mean square of `sigma` over all valid pixels; NaN without any."""
-        squares = sum(float(np.nansum(frame * frame, dtype=np.float64)) for frame in self.sigma)
-        valid = self.invalid.size - self.invalid_count
-        return math.sqrt(squares / valid) if valid else math.nan
+    def invalid(self) -> NDArray[np.bool_]:
+        """Pixels without a value (frame, row, column)."""
+        return np.isnan(self.values)
 
     def filled(self) -> NDArray[np.float32]:
         """Values with the invalid pixels replaced by interpolation along their row, ready for reconstruction.
@@ -49,9 +44,9 @@ class OpticalDensity:
         ValueError
             for a row without a single valid pixel
         """
-        values = self.values.copy()
-        for frame, row in np.unique(np.argwhere(self.invalid)[:, :2], axis=0):
-            bad = self.invalid[frame, row]
+        values, invalid = self.values.copy(), self.invalid
+        for frame, row in np.unique(np.argwhere(invalid)[:, :2], axis=0):
+            bad = invalid[frame, row]
             good = np.flatnonzero(~bad)
             if good.size == 0:
                 raise ValueError(f"row {row} of frame {frame} has no valid pixel: cannot fill it")
@@ -66,6 +61,8 @@ def optical_density(
     *,
     electrons_per_count: float = 1.0,
     exposure_ratio: ArrayLike = 1.0,
+    with_sigma: bool = True,
+    out: NDArray[np.float32] | None = None,
     threads: int | None = None,
 ) -> OpticalDensity:
     """Optical density of frames, from flats and darks.
@@ -77,6 +74,8 @@ def optical_density(
     electrons_per_count : detected quanta per count; sets the counting noise
     exposure_ratio : incident dose of a frame over that of a flat (exposure time times flux), one number or one per
         frame
+    with_sigma : keep the noise of every pixel; its root mean square is told in any case
+    out : float32 of the shape of `frames`, written and returned as the values, where a new array would cost time
     threads : None uses all processors of this process
 
     Returns
@@ -109,38 +108,58 @@ def optical_density(
     open_beam = flat_mean - dark_mean
     read_variance = _read_variance(dark)
     with np.errstate(divide="ignore", invalid="ignore"):
-        log_open = np.where(open_beam > 0, np.log(open_beam), np.nan)
+        per_open = np.where(open_beam > 0, 1.0 / open_beam, np.nan)
         flat_term = 1.0 / (electrons_per_count * flats * open_beam) + read_variance / flats / open_beam**2
-    tables = dark_mean.astype(np.float32), flat_term.astype(np.float32)
+    tables = dark_mean.astype(np.float32), per_open.astype(np.float32), flat_term.astype(np.float32)
     noise = np.float32(1.0 / electrons_per_count), np.float32(read_variance)
-    values = np.empty(stack.shape, dtype=np.float32)
-    sigma = np.empty(stack.shape, dtype=np.float32)
-    invalid = np.empty(stack.shape, dtype=np.bool_)
+    values = np.empty(stack.shape, dtype=np.float32) if out is None else out
+    if values.shape != stack.shape or values.dtype != np.float32:
+        raise ValueError(f"out is {values.dtype} {values.shape}, expected float32 {stack.shape}")
+    sigma = np.empty(stack.shape, dtype=np.float32) if with_sigma else None
+    squares, valid = np.empty(len(stack)), np.empty(len(stack), np.int64)
 
     def one_frame(k: int) -> None:
-        _counts_and_sigma(stack[k], *tables, *noise, values[k], sigma[k])
-        np.log(values[k], out=values[k])
-        np.subtract((log_open + math.log(ratio[k])).astype(np.float32), values[k], out=values[k])
-        np.isnan(values[k], out=invalid[k])
-        if invalid[k].any():
-            sigma[k][invalid[k]] = np.nan
+        kept = values[k] if sigma is None else sigma[k]  # written over by the values where it is not kept
+        squares[k] = _noise(stack[k], *tables, *noise, kept)
+        valid[k] = _transmission(stack[k], *tables[:2], np.float32(1 / ratio[k]), values[k])
+        np.negative(np.log(values[k], out=values[k]), out=values[k])
 
     run_tasks(one_frame, range(len(stack)), available_threads(threads))
-    return OpticalDensity(values=values, sigma=sigma, invalid=invalid)
+    count = int(valid.sum())
+    rms = math.sqrt(float(squares.sum()) / count) if count else math.nan
+    return OpticalDensity(values, sigma, rms, stack.size - count)
+
+
+@njit(nogil=True, cache=True, error_model="numpy", fastmath={"reassoc", "contract"})
+def _noise(frame: Any, dark: Any, per_open: Any, flat_term: Any, quantum: Any, read_variance: Any, sigma: Any) -> Any:
+    """Set the noise of the optical density of one frame; return the sum of its squares where it is known."""
+    total = 0.0
+    for y in range(frame.shape[0]):
+        of_row = np.float32(0)
+        for x in range(frame.shape[1]):
+            above = np.float32(frame[y, x]) - dark[y, x]
+            good = (above > np.float32(0)) & (above < np.float32(np.inf)) & (per_open[y, x] > np.float32(0))
+            inverse = np.float32(1) / (above if good else np.float32(1))
+            square = (quantum + read_variance * inverse) * inverse + flat_term[y, x]
+            of_row += square if good else np.float32(0)
+            sigma[y, x] = np.sqrt(square if good else np.float32(np.nan))
+        total += of_row
+    return total
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def _counts_and_sigma(
-    frame: Any, dark: Any, flat_term: Any, quantum: Any, read_variance: Any, counts: Any, sigma: Any
-) -> None:
-    """Counts above the dark of one frame, NaN where there are none, and the noise of their logarithm."""
+def _transmission(frame: Any, dark: Any, per_open: Any, per_ratio: Any, out: Any) -> Any:
+    """Set the transmission of one frame, NaN where there is none; return in how many pixels there is one."""
+    count = 0
     for y in range(frame.shape[0]):
+        of_row = np.int32(0)
         for x in range(frame.shape[1]):
             above = np.float32(frame[y, x]) - dark[y, x]
-            good = above > np.float32(0) and above < np.float32(np.inf)
-            above = above if good else np.float32(np.nan)
-            counts[y, x] = above
-            sigma[y, x] = np.sqrt((quantum + read_variance / above) / above + flat_term[y, x])
+            good = (above > np.float32(0)) & (above < np.float32(np.inf)) & (per_open[y, x] > np.float32(0))
+            out[y, x] = above * per_open[y, x] * per_ratio if good else np.float32(np.nan)
+            of_row += np.int32(good)
+        count += of_row
+    return count
 
 
 def _stack(name: str, frames: ArrayLike) -> NDArray[Any]:

@@ -36,6 +36,7 @@ class RunningEdges:
     directory : where that file lies; None takes the system's temporary directory
     least_jump, largest_sigma : as in `fit_edges`
     threads : None takes all cores this process may use
+    white_line : read white lines as well; without them a map takes less time and memory, and they are NaN
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class RunningEdges:
         least_jump: float = LEAST_JUMP,
         largest_sigma: float = LARGEST_SIGMA,
         threads: int | None = None,
+        white_line: bool = True,
     ) -> None:
         planned = np.asarray(energies, dtype=np.float64)
         self._order = np.argsort(planned, kind="stable")
@@ -62,7 +64,7 @@ class RunningEdges:
         self.n_voxels = n_voxels
         self.normalisation = normalisation
         self._place = np.argsort(self._order)
-        self._reading = Reading(normalisation, search, (least_jump, largest_sigma), threads)
+        self._reading = Reading(normalisation, search, (least_jump, largest_sigma), threads, white_line)
         self._store: Values | Sums
         if basis is None:
             self._store = Values(self.energies, n_voxels, sample, memory, directory)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,25 +13,31 @@ from numpy.typing import NDArray
 from analysis import crossing, products
 from analysis.edge_correction import corrected
 from analysis.edge_map import EdgeMap
-from analysis.edge_reading import ROWS, edge_map, in_parts, read_edges
+from analysis.edge_reading import ROWS, ROWS_WITHOUT_WHITE_LINE, edge_map, in_parts, read_part
 from analysis.edge_tables import edge_reader
 from analysis.lowrank import Basis, learn_basis, sampled_voxels
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 Float32Array = NDArray[np.float32]
 
-PART = 1 << 18  # voxels read back together
+PART = 1 << 15  # voxels read back together: few enough to stay in the cache until they are used
 _SAME_ENERGY = 1e-3  # eV
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How edges are to be read: windows, search range (eV), limits of jump and sigma, threads."""
+    """How edges are to be read: windows, search range (eV), limits of jump and sigma, threads, white lines as well."""
 
     normalisation: Normalisation
     search: tuple[float, float] | None
     limits: tuple[float, float]
     threads: int | None
+    white_line: bool = True
+
+    def room(self, count: int) -> tuple[Float32Array, NDArray[np.uint8]]:
+        """Return the arrays that the kernels write to, for `count` voxels."""
+        rows = ROWS if self.white_line else ROWS_WITHOUT_WHITE_LINE
+        return np.empty((rows, count), np.float32), np.empty(count, np.uint8)
 
 
 class Values:
@@ -89,11 +96,12 @@ class Values:
             limits=reading.limits,
         )
         reader = corrected(reader, self._sample[at])
-        out, code = np.empty((ROWS, self.n_voxels), np.float32), np.empty(self.n_voxels, np.uint8)
-        for low in range(0, self.n_voxels, PART):
-            high = min(low + PART, self.n_voxels)
-            part = self._part(at, low, high)
-            out[:, low:high], code[low:high] = read_edges(reader, part, threads=reading.threads)
+        out, code = reading.room(self.n_voxels)
+
+        def run(low: int, high: int) -> None:
+            read_part(reader, self._part(at, low, high), 0, high - low, low, out, code)
+
+        in_parts(run, self.n_voxels, reading.threads, most=PART)
         return edge_map(out, code, reader, basis)
 
     def close(self) -> None:
@@ -110,8 +118,9 @@ class Values:
             raise ValueError("the values were given back by close()")
         part = np.empty((at.size, high - low), np.float32)
         for row, place in zip(part, at, strict=True):
-            self._file.seek(4 * (int(place) * self.n_voxels + low))
-            self._file.readinto(row.data)
+            got = os.preadv(self._file.fileno(), [row.data], 4 * (int(place) * self.n_voxels + low))
+            if got != row.nbytes:
+                raise OSError(f"{got} of {row.nbytes} bytes could be read back at {self.energies[place]:g} eV")
         return part
 
 
@@ -173,7 +182,7 @@ class Sums:
         )
         reader = corrected(reader, self._sample[at])
         count = self._squares.size
-        out, code = np.empty((ROWS, count), np.float32), np.empty(count, np.uint8)
+        out, code = reading.room(count)
 
         def run(low: int, high: int) -> None:
             crossing.read_sums(self._sums, self._squares, low, high, low, reader.arguments, out, code)

@@ -39,8 +39,12 @@ class Densities:
     photons: float
 
 
-def densities(tomogram: Tomogram, settings: MapSettings, *, threads: int | None = None) -> Densities:
+def densities(
+    tomogram: Tomogram, settings: MapSettings, *, threads: int | None = None, out: Float32Array | None = None
+) -> Densities:
     """Read the frames of `tomogram` and correct them as `settings` say.
+
+    The memory of `out` is used for the projections where it fits.
 
     Raises
     ------
@@ -56,6 +60,8 @@ def densities(tomogram: Tomogram, settings: MapSettings, *, threads: int | None 
         dark,
         electrons_per_count=tomogram.photons_per_count,
         exposure_ratio=_exposure_ratio(tomogram, settings.flux),
+        with_sigma=False,
+        out=out if out is not None and out.shape == frames.shape else None,
         threads=threads,
     )
     values = density.filled() if density.invalid_count else density.values

@@ -7,7 +7,6 @@ particle before the next is looked at.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from analysis.depth_profile import DepthProfile, depth_profile
 from analysis.edge import Code
 from analysis.incremental import RunningEdges
+from analysis.inside import Inside
 from analysis.live.densities import Densities, densities
 from analysis.live.series import Tomogram
 from analysis.live.valence_map import EnergyQuality, MapSettings, ValenceMap
@@ -40,14 +40,14 @@ class RegistrationError(ValueError):
 
 @dataclass(slots=True)
 class _Frame:
-    """What the first tomogram has fixed; mask, depth and attenuation in the box around the particle."""
+    """What the first tomogram has fixed; voxels inside, depth and attenuation in the box around the particle."""
 
     reference: Float32Array
     pixel_size: float
     axis: RotationAxis
     box: Box
     field_shape: tuple[int, int, int]
-    mask: NDArray[np.bool_]
+    inside: Inside
     depth: Float32Array
     attenuation: Float32Array
     shell_edges: NDArray[np.float64]
@@ -87,6 +87,7 @@ class ValenceMapper:
         self._frame: _Frame | None = None
         self._builder: FilteredBackProjection | None = None  # its memory is handed on from energy to energy
         self._values: Float32Array | None = None
+        self._projections: Float32Array | None = None
 
     def add(self, tomogram: Tomogram) -> EnergyQuality:
         """Take one energy; an energy that was taken before is replaced. After an error the map is as it was.
@@ -103,10 +104,11 @@ class ValenceMapper:
         if tomogram.planned not in self.planned:
             raise ValueError(f"{tomogram.planned} eV is not among the {len(self.planned)} energies of the series")
         index = self.planned.index(tomogram.planned)
-        density = densities(tomogram, self.settings, threads=self._threads)
+        density = densities(tomogram, self.settings, threads=self._threads, out=self._projections)
         if self._frame is None:
             shift, volume = _NO_SHIFT, self._begin(tomogram, density)
         else:
+            self._projections = density.values
             shift, volume = self._follow(self._frame, tomogram, density)
         frame = self._frame
         assert frame is not None
@@ -121,7 +123,7 @@ class ValenceMapper:
             correlation=frame.factors,
             threads=self._threads,
         )
-        frame.running.add(index, values[frame.mask], voxel_sigma, energy=tomogram.energy, replace=True)
+        frame.running.add(index, frame.inside.values(values), voxel_sigma, energy=tomogram.energy, replace=True)
         frame.shells[index] = shells
         quality = EnergyQuality(tomogram.energy, shift, voxel_sigma, density.invalid, density.photons)
         frame.quality[index] = quality
@@ -140,16 +142,17 @@ class ValenceMapper:
         calibration = self._calibrate(frame)
         edges = frame.running.result()
         estimate = calibration.valence(edges.energy, edges.sigma, code=edges.code, threads=self._threads)
+        inside = frame.inside
         z, y, x = (part.start for part in frame.box)
         return ValenceMap(
-            valence=_filled(frame.mask, estimate.valence),
-            valence_sigma=_filled(frame.mask, estimate.sigma),
-            edge=_filled(frame.mask, edges.energy),
-            edge_sigma=_filled(frame.mask, edges.sigma),
-            jump=_filled(frame.mask, edges.jump),
-            jump_sigma=_filled(frame.mask, edges.jump_sigma),
-            code=_codes(frame.mask, estimate.code),
-            mask=frame.mask,
+            valence=inside.volume(estimate.valence, np.nan),
+            valence_sigma=inside.volume(estimate.sigma, np.nan),
+            edge=inside.volume(edges.energy, np.nan),
+            edge_sigma=inside.volume(edges.sigma, np.nan),
+            jump=inside.volume(edges.jump, np.nan),
+            jump_sigma=inside.volume(edges.jump_sigma, np.nan),
+            code=inside.volume(estimate.code, Code.NOT_MEASURED),
+            mask=inside.mask,
             depth=frame.depth,
             attenuation=frame.attenuation,
             voxel_size=frame.pixel_size,
@@ -169,7 +172,7 @@ class ValenceMapper:
         """Give memory and temporary files back."""
         if self._frame is not None:
             self._frame.running.close()
-        self._frame = self._builder = self._values = None
+        self._frame = self._builder = self._values = self._projections = None
 
     def _begin(self, tomogram: Tomogram, density: Densities) -> Volume:
         """Fix grid, axis and particle by the first tomogram."""
@@ -184,8 +187,8 @@ class ValenceMapper:
             raise MorphologyError(f"{tomogram.planned} eV: no particle was found in the first reconstruction")
         depth = depth_below_surface(found, voxel_size=volume.voxel_size, threads=self._threads)
         box = _box_around(found)
-        mask, depth = np.ascontiguousarray(found[box]), np.ascontiguousarray(depth[box])
-        correlation = noise_correlation(0.5 * (even[box] - odd[box]), mask)
+        inside, depth = Inside(found[box], threads=self._threads), np.ascontiguousarray(depth[box])
+        correlation = noise_correlation(0.5 * (even[box] - odd[box]), inside.mask)
         shells = int(np.ceil(depth.max() / self.settings.shell_thickness))
         shell_edges = self.settings.shell_thickness * np.arange(shells + 1, dtype=np.float64)
         nz, ny, nx = found.shape
@@ -195,14 +198,18 @@ class ValenceMapper:
             axis=axis,
             box=box,
             field_shape=(nz, ny, nx),
-            mask=mask,
+            inside=inside,
             depth=depth,
             attenuation=volume.values[box].copy(),
             shell_edges=shell_edges,
             factors=shell_factors(correlation, depth, shell_edges),
             noise_factor=correlation.sigma / (volume.noise_gain * density.sigma),
             running=RunningEdges(
-                self.planned, int(mask.sum()), normalisation=self.normalisation, threads=self._threads
+                self.planned,
+                inside.count,
+                normalisation=self.normalisation,
+                threads=self._threads,
+                white_line=False,
             ),
         )
         self._values = volume.values  # written over by the next energy
@@ -286,15 +293,3 @@ def _box_around(mask: NDArray[np.bool_]) -> Box:
         inside = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
         spans.append(slice(int(inside[0]), int(inside[-1]) + 1))
     return spans[0], spans[1], spans[2]
-
-
-def _filled(mask: NDArray[np.bool_], values: Any) -> Float32Array:
-    out = np.full(mask.shape, np.nan, np.float32)
-    out[mask] = values
-    return out
-
-
-def _codes(mask: NDArray[np.bool_], codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    out = np.full(mask.shape, Code.NOT_MEASURED, np.uint8)
-    out[mask] = codes
-    return out
