@@ -4,16 +4,19 @@ import shutil
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from rich.console import Console
 from rich.table import Table
 
-from acquisition.config import packaged
+from acquisition.config import BeamlineFile, packaged
 from acquisition.errors import ServiceError
 from acquisition.progress import SeriesProgress
 from acquisition.session import Control, Session
 from plans.grids import angle_set
+
+if TYPE_CHECKING:
+    from acquisition.beamline import Beamline
 
 __all__ = ["NICKEL", "DemoSettings", "run_demo"]
 
@@ -151,7 +154,7 @@ def _write_map_settings(folder: Path, settings: DemoSettings, standards: list[tu
 def _scan(session: Session, control: Control, settings: DemoSettings) -> tuple[str, str]:
     from plans.xanes_tomography import xanes_tomography
 
-    b, scan = control.beamline, session.file.scan
+    b, scan = cast("Beamline", control.beamline), cast(BeamlineFile, session.file).scan
     plan = xanes_tomography(
         b.detector,
         b.energy,

@@ -16,7 +16,7 @@ import numpy as np
 
 from acquisition.errors import JournalError
 
-__all__ = ["Cursor", "Document", "Follower", "Journal", "find_run", "read"]
+__all__ = ["Cursor", "Document", "Follower", "Journal", "find_run", "read", "read_series"]
 
 Document = tuple[str, dict[str, Any]]
 SUFFIX = ".jsonl"
@@ -170,6 +170,39 @@ def find_run(folder: Path, uid: str) -> Path:
     if len(found) != 1:
         raise JournalError(f"{len(found)} runs in {folder} have a uid that begins with {uid!r}; one was wanted")
     return found[0]
+
+
+def read_series(folder: Path, series_uid: str | None = None) -> list[Document]:
+    """All complete documents of every run of a series, run by run in the order of their starts.
+
+    Parameters
+    ----------
+    folder
+        The journal folder.
+    series_uid
+        How the series' uid begins; that of the run started last when not given. A run that belongs to no series is one
+        by itself, under its own uid.
+    """
+    starts = {path: start for path in sorted(Path(folder).glob(f"*{SUFFIX}")) if (start := _start(path)) is not None}
+    if not starts:
+        raise JournalError(f"{folder} holds no run")
+    names = {path: str(start.get("series_uid", start["uid"])) for path, start in starts.items()}
+    if series_uid is None:
+        series_uid = names[max(starts, key=lambda path: float(starts[path]["time"]))]
+    found = {name for name in names.values() if name.startswith(series_uid)}
+    if len(found) != 1:
+        raise JournalError(
+            f"{len(found)} series in {folder} have a uid that begins with {series_uid!r}; one was wanted"
+        )
+    wanted = sorted((path for path, name in names.items() if name in found), key=lambda path: starts[path]["time"])
+    return [document for path in wanted for document in read(path)]
+
+
+def _start(path: Path) -> dict[str, Any] | None:
+    """The start document of a journal file; None while its first line is being written."""
+    with path.open("rb") as file:
+        line = file.readline()
+    return json.loads(line)[1] if line.endswith(b"\n") else None
 
 
 class Follower:

@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 from acquisition import channel_access
-from acquisition.config import BeamlineFile
+from acquisition.config import load_file
 from acquisition.errors import ServiceError
 from acquisition.processes import Service
 from acquisition.simulation import SimulatedBeamline
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bluesky import RunEngine
 
     from acquisition.beam_guard import BeamGuard
-    from acquisition.beamline import Beamline
-    from acquisition.journal import Journal
+    from acquisition.beamline import Beamline, Spectroscopy
+    from acquisition.journal import Document, Journal
 
 __all__ = ["Control", "Session"]
 
@@ -30,7 +30,7 @@ class Control:
     """What a person at the prompt works with."""
 
     engine: "RunEngine"
-    beamline: "Beamline"
+    beamline: "Beamline | Spectroscopy"
     journal: "Journal"
     beam: "BeamGuard"
 
@@ -41,14 +41,14 @@ class Session:
     Parameters
     ----------
     path
-        The beamline file.
+        The beamline file, of a microscope or of a bulk absorption station.
     folder
         Everything is written below it.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
         self.path, self.folder = Path(path).absolute(), Path(folder).absolute()
-        file = BeamlineFile.load(self.path)
+        file = load_file(self.path)
         self.file = file.model_copy(update={"storage": file.storage.below(self.folder)})
         self.tiled = TiledServer(
             self.file.storage.tiled, self.file.tiled.host, self.file.tiled.port or channel_access.free_port_pair(40000)
@@ -114,12 +114,18 @@ class Session:
         from acquisition.engine import make_engine, protect
 
         channel_access.set_timeouts()
-        beamline = devices.build(self.file)
+        beamline = devices.build_station(self.file)
         devices.connect(beamline, timeout=timeout)
         engine, journal = make_engine(self.file.storage.journal, beamline=self.file.name)
         beam = protect(engine, ring=beamline.ring, shutter=beamline.shutter, beam=self.file.beam)
         self._control = Control(engine, beamline, journal, beam)
         return self._control
+
+    def documents(self, series_uid: str | None = None) -> "list[Document]":
+        """Documents of every run of a series, for the readers of the analysis; of the newest one when not given."""
+        from acquisition.journal import read_series
+
+        return read_series(self.file.storage.journal, series_uid)
 
     def tiled_client(self, *, timeout: float = 60.0) -> Any:
         """A client of this session's Tiled server, once it answers."""

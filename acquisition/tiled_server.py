@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from acquisition.config import BeamlineFile
+from acquisition.config import StationFile
 from acquisition.processes import Service
 
 __all__ = ["RAW", "RESULTS", "TiledServer", "broker", "connect"]
@@ -49,7 +49,7 @@ class TiledServer:
             path.write_text(secrets.token_hex(32))
         return path.read_text().strip()
 
-    def write_configuration(self, file: BeamlineFile) -> Path:
+    def write_configuration(self, file: StationFile) -> Path:
         """Write the server's configuration; returns its path."""
         data = self.folder / "data"
         data.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class TiledServer:
         path.write_text(yaml.safe_dump(configuration))
         return path
 
-    def service(self, file: BeamlineFile, *, log: Path) -> Service:
+    def service(self, file: StationFile, *, log: Path) -> Service:
         """The server as a child process, not started yet; ready when `connect` succeeds."""
         configuration = self.write_configuration(file)
         return Service("Tiled", ["-m", "tiled", "serve", "config", str(configuration)], log=log)
