@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.column_names import READY, chosen_columns, column_names
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
 from analysis.text_tables import FileFormatError, TextTable, numbers, read_table
@@ -26,30 +27,28 @@ _HC_EV_ANGSTROM = 12398.419843320026  # CODATA 2018, exact since the SI of 2019
 _FEWEST_POINTS = 10
 _KEV_BELOW = 150.0  # no K or L edge that a TXM reaches lies below 150 eV or above 150 keV
 _FIELD = re.compile(r"^([A-Za-z_]+)\.([A-Za-z0-9_]+)\s*:\s*(.*)$")
-_READY = {
-    "transmission": ("mutrans", "normtrans", "mu", "xmu", "norm", "normalized", "flat"),
-    "fluorescence": ("mufluor", "normfluor"),
-    "reference": ("murefer", "normrefer"),
-}
 _INTENSITIES = {"transmission": ("i0", "itrans"), "reference": ("itrans", "irefer")}
 
 
 def read_spectrum(
-    path: Path | str, *, scale: EnergyScale | None = None, element: str = "", edge: str = "K"
+    path: Path | str, *, scale: EnergyScale | None = None, element: str = "", edge: str = "K", sort: bool = False
 ) -> Spectrum:
     """Read a spectrum from an XDI file or from columns, whichever the content is.
 
-    Columns are taken as energy and absorption, in this order; ``read_columns`` takes any other.
+    Columns are told by their names in the header, or are energy and absorption in this order; ``read_columns`` takes
+    any other.
     """
     file = Path(path)
     with file.open("rb") as stream:
         opening = stream.read(200)
     if re.match(rb"^\s*#\s*XDI/", opening):
-        return read_xdi(file, scale=scale)
-    return read_columns(file, scale=scale, element=element, edge=edge)
+        return read_xdi(file, scale=scale, sort=sort)
+    return read_columns(file, scale=scale, element=element, edge=edge, sort=sort)
 
 
-def read_xdi(path: Path | str, *, signal: str = "auto", scale: EnergyScale | None = None) -> Spectrum:
+def read_xdi(
+    path: Path | str, *, signal: str = "auto", scale: EnergyScale | None = None, sort: bool = False
+) -> Spectrum:
     """Read an XDI file.
 
     Parameters
@@ -63,6 +62,8 @@ def read_xdi(path: Path | str, *, signal: str = "auto", scale: EnergyScale | Non
     scale : EnergyScale, optional
         The scale its energies are on. XDI has no word for it; when not given, what ``write_xdi`` wrote is
         understood, and from other files it is None: unknown.
+    sort : bool
+        As in ``read_columns``.
 
     Raises
     ------
@@ -82,17 +83,18 @@ def read_xdi(path: Path | str, *, signal: str = "auto", scale: EnergyScale | Non
         energy,
         mu,
         name=fields.get("sample.name", Path(path).stem),
-        element=fields.get("element.symbol", ""),
+        element=fields.get("element.symbol", "").capitalize(),
         edge=fields.get("element.edge", "K"),
         scale=scale or _xdi_scale(fields, name),
+        sort=sort,
     )
 
 
 def read_columns(
     path: Path | str,
     *,
-    energy: int | str = 0,
-    mu: int | str = 1,
+    energy: int | str | None = None,
+    mu: int | str | None = None,
     i0: int | str | None = None,
     transmitted: int | str | None = None,
     sigma: int | str | None = None,
@@ -101,15 +103,19 @@ def read_columns(
     element: str = "",
     edge: str = "K",
     scale: EnergyScale | None = None,
+    sort: bool = False,
 ) -> Spectrum:
     """Read two of the columns of a text file as energy and absorption.
+
+    Spectra scanned downwards are turned round; an energy measured twice in succession counts as one, with the mean.
 
     Parameters
     ----------
     path : Path or str
-        The file; comment lines start with # or %, decimal commas are understood.
-    energy, mu, sigma : int or str
-        Columns, by number from 0 or by the name in the last header line.
+        The file; comment lines start with one of # % ; ! *, decimal commas are understood.
+    energy, mu, sigma : int or str, optional
+        Columns, by number from 0 or by the name in the header; energy and absorption when not given are told by usual
+        names (also intensities before and behind the sample), else they are the first two.
     i0, transmitted : int or str, optional
         Columns of intensities; given together, the absorption is -ln(transmitted / i0) and ``mu`` is not
         used.
@@ -117,6 +123,8 @@ def read_columns(
         Unit of the energies; by their size when "auto".
     name, element, edge, scale
         What the file does not say; the name is that of the file when not given.
+    sort : bool
+        Sort energies that go back and forth (several sweeps, noise of an encoder) instead of refusing them.
     """
     table = read_table(Path(path))
 
@@ -125,11 +133,14 @@ def read_columns(
 
     if (i0 is None) != (transmitted is None):
         raise ValueError("i0 and transmitted must be given together")
+    if energy is None or (mu is None and i0 is None):
+        guessed = chosen_columns(table)
+        energy = guessed.energy if energy is None else energy
+        if mu is None and i0 is None:
+            mu, i0, transmitted = guessed.mu, guessed.before, guessed.after
     if i0 is not None and transmitted is not None:
         absorption = _logarithm(table, column(i0), column(transmitted), "transmitted / i0")
-    elif table.values.shape[1] < 2:
-        raise FileFormatError(f"{table.source} has one column; a spectrum needs energy and absorption")
-    else:
+    elif mu is not None:
         absorption = column(mu)
     return _spectrum(
         table,
@@ -140,6 +151,7 @@ def read_columns(
         element=element,
         edge=edge,
         scale=scale,
+        sort=sort,
     )
 
 
@@ -188,18 +200,22 @@ def _spectrum(
     edge: str,
     scale: EnergyScale | None,
     sigma: Array | None = None,
+    sort: bool = False,
 ) -> Spectrum:
-    """Refuse what cannot be a spectrum, with file, line and value."""
+    """Bring energies into order; refuse what cannot be a spectrum, with file, line and value."""
     for what, values in {"energy": energy, "absorption": mu}.items():
         _require_finite(table, values, what)
-    wrong = np.flatnonzero(np.diff(energy) <= 0)
-    if wrong.size:
+    step = np.diff(energy)
+    falling = bool((step < 0).sum() > (step > 0).sum())
+    wrong = np.flatnonzero(step > 0 if falling else step < 0)
+    if wrong.size and not sort:
         at = int(wrong[0]) + 1
-        kind = "repeats" if energy[at] == energy[at - 1] else "is below"
         raise FileFormatError(
-            f"{table.source} line {table.lines[at]}: energy {energy[at]:.4f} eV {kind} the line before "
-            f"({energy[at - 1]:.4f} eV); energies must increase"
+            f"{table.source} line {table.lines[at]}: energy {energy[at]:.4f} eV is "
+            f"{'above' if falling else 'below'} the line before ({energy[at - 1]:.4f} eV); energies must go one way "
+            f"(sort=True of the reader sorts several sweeps)"
         )
+    energy, mu, sigma = _in_order(energy, mu, sigma)
     if energy.size < _FEWEST_POINTS:
         raise FileFormatError(f"{table.source}: {energy.size} points, a spectrum needs {_FEWEST_POINTS}")
     return Spectrum(
@@ -212,6 +228,13 @@ def _spectrum(
         scale=scale,
         source=table.source,
     )
+
+
+def _in_order(energy: Array, mu: Array, sigma: Array | None) -> tuple[Array, Array, Array | None]:
+    """Sort by energy; what was measured at one energy becomes its mean."""
+    once, which, count = np.unique(energy, return_inverse=True, return_counts=True)
+    mean = np.bincount(which, mu) / count
+    return once, mean, None if sigma is None else np.sqrt(np.bincount(which, sigma**2)) / count
 
 
 def _require_finite(table: TextTable, values: Array, what: str) -> None:
@@ -241,14 +264,21 @@ def _logarithm(table: TextTable, before: Array, after: Array, what: str) -> Arra
     return np.asarray(-np.log(after / before))
 
 
+def _ratio(table: TextTable, signal: Array, monitor: Array) -> Array:
+    dark = np.flatnonzero(~(monitor > 0))
+    if dark.size:
+        raise FileFormatError(f"{table.source} line {table.lines[dark[0]]}: i0 = {monitor[dark[0]]} is not positive")
+    return np.asarray(signal / monitor)
+
+
 def _column_number(table: TextTable, which: int | str) -> int:
     count = table.values.shape[1]
     if isinstance(which, int):
         if not 0 <= which < count:
             raise FileFormatError(f"{table.source} has columns 0..{count - 1}, not {which}")
         return which
-    names = re.split(r"[\t,;]+|\s+", table.header[-1].strip()) if table.header else []
-    if which not in names or len(names) != count:
+    names = column_names(table)
+    if which not in names:
         raise FileFormatError(f"{table.source} has no column {which!r} among {names}")
     return names.index(which)
 
@@ -301,13 +331,13 @@ def _xdi_energy(table: TextTable, columns: dict[str, tuple[int, str]], fields: d
 def _xdi_signal(table: TextTable, columns: dict[str, tuple[int, str]], signal: str) -> Array:
     kinds = ["transmission", "fluorescence"] if signal == "auto" else [signal]
     for kind in kinds:
-        if kind not in _READY:
+        if kind not in READY:
             raise ValueError(f"signal {kind!r} is not auto, transmission, fluorescence or reference")
-        for name in _READY[kind]:
+        for name in READY[kind]:
             if name in columns:
                 return np.asarray(table.values[:, columns[name][0]])
         if kind == "fluorescence" and {"ifluor", "i0"} <= columns.keys():
-            return np.asarray(table.values[:, columns["ifluor"][0]] / table.values[:, columns["i0"][0]])
+            return _ratio(table, table.values[:, columns["ifluor"][0]], table.values[:, columns["i0"][0]])
         before, after = _INTENSITIES.get(kind, ("", ""))
         if {before, after} <= columns.keys():
             values = table.values

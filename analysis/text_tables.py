@@ -94,7 +94,7 @@ def numbers(fields: Sequence[str], *, source: str, line: int) -> list[float]:
 
 
 def read_table(
-    raw: bytes | Path | str, *, source: str | None = None, comments: str = "#%", columns: int | None = None
+    raw: bytes | Path | str, *, source: str | None = None, comments: str = "#%;!*", columns: int | None = None
 ) -> TextTable:
     """Read columns of numbers below any header.
 
@@ -122,6 +122,7 @@ def read_table(
     header: list[str] = []
     rows: list[list[float]] = []
     lines: list[int] = []
+    doubtful: tuple[int, list[str]] | None = None  # a header line that begins like a row: is it a spoiled one?
     for number, text in enumerate(decode(raw, source=name).splitlines(), start=1):
         line = text.strip()
         if not line:
@@ -130,9 +131,13 @@ def read_table(
             header.append(line.lstrip(comments).strip())
             continue
         fields = split_row(line)
-        if not rows and not _is_number(fields[0]):
+        if not rows and not all(_is_number(field) for field in fields):
             header.append(line)
+            doubtful = (number, fields) if _is_number(fields[0]) else None
             continue
+        if doubtful is not None and len(doubtful[1]) == len(fields):
+            numbers(doubtful[1], source=name, line=doubtful[0])
+        doubtful = None
         if columns is None:
             columns = len(fields)
         if len(fields) != columns:

@@ -46,7 +46,6 @@ def test_dark_ion_chamber_is_named(tmp_path):
 @pytest.mark.parametrize(
     ("at", "value", "message"),
     [
-        (5, 8308.0, r"line 6: energy 8308\.0000 eV repeats"),
         (5, 8301.0, r"line 6: energy 8301\.0000 eV is below"),
         (5, np.nan, r"line 6: energy nan is not finite"),
     ],
@@ -56,6 +55,65 @@ def test_energies_that_do_not_increase_are_named(tmp_path, at, value, message):
     energy[at] = value
     with pytest.raises(FileFormatError, match=message):
         read_spectrum(written(tmp_path / "a.dat", energy, MU))
+
+
+def test_spectra_scanned_downwards_are_turned_round(tmp_path):
+    read = read_spectrum(written(tmp_path / "a.dat", ENERGY[::-1], MU[::-1]))
+    np.testing.assert_allclose(read.energy, ENERGY)
+    np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+
+
+def test_an_energy_measured_twice_counts_once_with_the_mean(tmp_path):
+    energy, mu = np.insert(ENERGY, 5, ENERGY[5]), np.insert(MU, 5, MU[5] + 0.2)
+    read = read_spectrum(written(tmp_path / "a.dat", energy, mu))
+    np.testing.assert_allclose(read.energy, ENERGY)
+    assert read.mu[5] == pytest.approx(MU[5] + 0.1, abs=1e-6)
+
+
+def test_two_sweeps_are_refused_unless_sorted(tmp_path):
+    path = written(tmp_path / "a.dat", np.concatenate([ENERGY, ENERGY]), np.concatenate([MU, MU + 0.2]))
+    with pytest.raises(FileFormatError, match=r"line 51: energy 8300\.0000 eV is below .*sort=True"):
+        read_spectrum(path)
+    np.testing.assert_allclose(read_spectrum(path, sort=True).mu, MU + 0.1, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("header", "order"),
+    [
+        ("# Athena\n#---\n#  energy norm nbkg flat", (0, 1, 2, 2)),
+        ("point;Energy (eV);i0;it", (2, 0, 3, 4)),
+        ("Time, Photon_Energy [eV], xmu, I0", (2, 0, 1, 3)),
+        ("; recorded by hand\n; mu energy theta", (1, 0, 2)),
+        ("8 scans, 50 points\nEnergy,Absorbance", (0, 1)),
+        ("! 2022-07-26\n* no names", (0, 1, 2)),
+    ],
+)
+def test_columns_are_told_by_the_names_of_many_beamlines(tmp_path, header, order):
+    columns = np.column_stack([ENERGY, MU, 1e-3 * np.arange(50), 1e5 + 0 * MU, 1e5 * np.exp(-MU)])[:, order]
+    separator = ";" if ";" in header and not header.startswith(";") else "\t"
+    rows = "\n".join(separator.join(f"{value:.9g}" for value in row) for row in columns)
+    path = tmp_path / "a.dat"
+    path.write_text(f"{header}\n{rows}\n")
+    read = read_spectrum(path)
+    np.testing.assert_allclose(read.energy, ENERGY)
+    np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+
+
+def test_decimal_commas_and_kev_are_understood(tmp_path):
+    path = tmp_path / "a.csv"
+    path.write_text("\n".join(f"{e / 1000:.4f};{m:.6f}".replace(".", ",") for e, m in zip(ENERGY, MU, strict=True)))
+    read = read_spectrum(path)
+    np.testing.assert_allclose(read.energy, ENERGY, atol=1e-6)
+    np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+
+
+def test_angles_and_intensities_are_not_taken_for_a_spectrum(tmp_path):
+    angles = written(tmp_path / "a.dat", np.linspace(14.2, 13.9, 50), MU, header="theta mu")
+    with pytest.raises(FileFormatError, match="no column is named as energy"):
+        read_spectrum(angles)
+    counts = written(tmp_path / "b.dat", ENERGY, 1e5 + 0 * MU, header="energy I0")
+    with pytest.raises(FileFormatError, match="no column is named as absorption"):
+        read_spectrum(counts)
 
 
 def test_nan_absorption_is_named(tmp_path):
