@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from analysis.edge import Code, half_height
 from analysis.energy_scale import FOIL_ENERGIES, EnergyScale
-from analysis.foil import foil_drift
+from analysis.foil_drift import foil_drift
 from analysis.series_files import SpectrumSeries
 from analysis.spectra import Normalisation, normalise
 

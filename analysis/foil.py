@@ -1,4 +1,4 @@
-"""Metal foils: their position on an energy axis, the shift it asks for, and the drift in a series."""
+"""Metal foils: their position on an energy axis, and the shift it asks for."""
 
 from __future__ import annotations
 
@@ -6,14 +6,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.interpolate import CubicSpline
-from scipy.stats import trim_mean
 
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, EnergyShift, ScaleError
 
 Array = NDArray[np.float64]
 
-__all__ = ["FoilDrift", "FoilPosition", "foil_drift", "foil_position", "foil_shift"]
+__all__ = ["FoilPosition", "foil_position", "foil_scale", "foil_shift"]
 
 
 PRE_EDGE = (-60.0, -5.0)  # eV from the edge: where the line below the edge is fitted
@@ -41,34 +39,6 @@ class FoilPosition:
     half_width: float
     jump: float
     jump_sigma: float
-
-
-@dataclass(frozen=True, slots=True)
-class FoilDrift:
-    """Shifts of a series of foil spectra.
-
-    Attributes
-    ----------
-    shift, sigma : ndarray, shape (n,)
-        What to add to the energies of spectrum i (eV) to put its foil on ``scale``; its relative
-        uncertainty. NaN where a foil spectrum could not be fitted.
-    scale : EnergyScale
-        The scale reached.
-    offset_sigma : float
-        Uncertainty in eV common to all shifts (of the foil position of the mean spectrum).
-    rate, rate_sigma : float
-        Linear drift of the measured axis in eV per hour and its uncertainty; NaN without times.
-    scatter : float
-        Standard deviation of the shifts about that line, in eV.
-    """
-
-    shift: Array
-    sigma: Array
-    scale: EnergyScale
-    offset_sigma: float
-    rate: float
-    rate_sigma: float
-    scatter: float
 
 
 def foil_position(
@@ -111,10 +81,8 @@ def foil_position(
     inside = np.flatnonzero(np.abs(e - near) <= search)
     if inside.size < 5:
         raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")
-    start = float(e[inside[int(np.argmax(_smooth_slope(e, m, half_width)[inside]))]])
     width = max(half_width, 2.6 * float(np.median(np.diff(e[inside]))))
-    found, sigma = _resting_inflection(e, m, start, width)
-    wider, _ = _resting_inflection(e, m, start, 1.5 * width)
+    found, sigma = _steepest(e, m, inside, half_width, width)
     if abs(found - near) > search + width:
         raise ScaleError(f"no foil edge within {search} eV of {near} eV: the steepest point is at {found:.2f} eV")
     jump, jump_sigma = _jump(e, m, found)
@@ -123,7 +91,7 @@ def foil_position(
             f"no foil in the beam: the jump at {found:.1f} eV is {jump:.3g} ± {jump_sigma:.2g}, at least {least_jump:g}"
             f" and {SIGNIFICANT:g} of its standard deviations are needed"
         )
-    return FoilPosition(found, float(np.hypot(sigma, 0.5 * (wider - found))), width, jump, jump_sigma)
+    return FoilPosition(found, sigma, width, jump, jump_sigma)
 
 
 def foil_shift(
@@ -158,7 +126,7 @@ def foil_shift(
     >>> round(found.shift, 1)
     1.7
     """
-    scale = _foil_scale(element, to)
+    scale = foil_scale(element, to)
     target = scale.foil_energy
     assert target is not None
     expected = target if near is None else near
@@ -167,64 +135,8 @@ def foil_shift(
     return EnergyShift(target - found.energy, sigma, scale, f"maximum derivative of {element} foil")
 
 
-def foil_drift(
-    energies: ArrayLike,
-    foils: ArrayLike,
-    *,
-    element: str,
-    to: EnergyScale | None = None,
-    times: ArrayLike | None = None,
-    half_width: float = 15.0,
-) -> FoilDrift:
-    """Follow the energy axis through a series by the foil recorded with each spectrum.
-
-    Each foil spectrum is fitted by the mean one, shifted, scaled and on a straight line (least squares over
-    all points of the edge, so the relative shifts are far better than one maximum derivative); the mean one
-    fixes the common offset by its maximum derivative.
-
-    Parameters
-    ----------
-    energies : array_like, shape (E,)
-        Energies in eV, common to the series, strictly increasing.
-    foils : array_like, shape (n, E)
-        Absorption of the foil in each spectrum.
-    element : str
-        Element of the foil.
-    to : EnergyScale, optional
-        Scale to reach; the project's foil scale of the element when not given.
-    times : array_like, shape (n,), optional
-        Times in seconds, for the rate.
-    half_width : float
-        How far from the foil edge points are used, in eV.
-    """
-    scale = _foil_scale(element, to)
-    target = scale.foil_energy
-    assert target is not None
-    f = np.atleast_2d(np.asarray(foils, dtype=np.float64))
-    e = np.asarray(energies, dtype=np.float64)
-    if f.shape[1] != e.size:
-        raise ValueError(f"foils have {f.shape[1]} points but energies {e.size}")
-    good = np.isfinite(f).all(axis=1)
-    if not good.any():
-        raise ScaleError(f"none of {f.shape[0]} foil spectra is finite")
-    relative = np.zeros(f.shape[0])
-    sigma = np.full(f.shape[0], np.nan)
-    for _ in range(3):
-        template = _common_shape(e, f[good], relative[good])
-        anchor = foil_position(e, template, near=target)
-        found = [_shift_against(e, foil, template, anchor.energy, half_width) for foil in f[good]]
-        relative[good], sigma[good] = np.array(found).T
-        good &= np.isfinite(relative)
-        if not good.any():
-            raise ScaleError(f"the {f.shape[0]} foil spectra do not resemble each other")
-        relative[good] -= relative[good].mean()
-    shift = np.where(good, target - anchor.energy + relative, np.nan)
-    sigma[~good] = np.nan
-    rate, rate_sigma, scatter = _trend(times, shift)
-    return FoilDrift(shift, sigma, scale, float(np.hypot(anchor.sigma, scale.sigma)), rate, rate_sigma, scatter)
-
-
-def _foil_scale(element: str, to: EnergyScale | None) -> EnergyScale:
+def foil_scale(element: str, to: EnergyScale | None) -> EnergyScale:
+    """Return `to` if it says where the foil of `element` lies, the project's scale if it is None."""
     if to is None:
         if element not in FOIL_SCALES:
             raise ScaleError(f"no foil energy for {element}: give to=EnergyScale(name, {element!r}, foil_energy)")
@@ -258,6 +170,28 @@ def _smooth_slope(e: Array, m: Array, width: float) -> Array:
     x, y, n = e - e.mean(), m - m.mean(), (last - first).astype(np.float64)
     sx, sy = total(x), total(y)
     return np.asarray((total(x * y) - sx * sy / n) / (total(x * x) - sx * sx / n))
+
+
+def _steepest(e: Array, m: Array, inside: NDArray[np.intp], half_width: float, width: float) -> tuple[float, float]:
+    """Inflection, and its uncertainty, of the steepest rise that has one.
+
+    Rises that go on beyond the search range have none: those of a sample whose light leaks into the foil's detector.
+    """
+    slope = _smooth_slope(e, m, half_width)
+    here = slope[inside]
+    top = (here >= slope[np.maximum(inside - 1, 0)]) & (here >= slope[np.minimum(inside + 1, e.size - 1)])
+    tops = inside[top & (here > here.max() / 3)]
+    steepest = inside[int(np.argmax(here))]
+    first: ScaleError | None = None
+    for at in (steepest, *tops[np.argsort(-slope[tops])]):
+        try:
+            found, sigma = _resting_inflection(e, m, float(e[at]), width)
+            wider, _ = _resting_inflection(e, m, float(e[at]), 1.5 * width)
+            return found, float(np.hypot(sigma, 0.5 * (wider - found)))
+        except ScaleError as error:
+            first = first or error
+    assert first is not None
+    raise first
 
 
 def _resting_inflection(e: Array, m: Array, start: float, width: float) -> tuple[float, float]:
@@ -305,45 +239,3 @@ def _jump(e: Array, m: Array, edge: float) -> tuple[float, float]:
     ahead = float(e[above].mean() - e[below].mean())
     jump = float(m[above].mean() - m[below].mean() - slope * ahead)
     return jump, float(np.sqrt(variance * (1 / above.sum() + 1 / x.size + ahead**2 / float(x @ x))))
-
-
-def _common_shape(e: Array, foils: Array, shifts: Array) -> Array:
-    """Mean of the foils without the odd ones, each moved up by its shift (eV)."""
-    moved = [f if d == 0 else CubicSpline(e, f)(e - d) for f, d in zip(foils, shifts, strict=True)]
-    return np.asarray(trim_mean(moved, 0.3, axis=0))
-
-
-def _shift_against(e: Array, foil: Array, template: Array, centre: float, half_width: float) -> tuple[float, float]:
-    """What to add to the energies of a foil to lie on the template, and its uncertainty; NaN if it is none."""
-    take = np.abs(e - centre) <= half_width
-    x = (e[take] - centre) / half_width
-    spline = CubicSpline(e, template)
-    shift, sigma = 0.0, np.nan
-    for _ in range(3):
-        at = e[take] + shift
-        design = np.stack([np.ones_like(x), x, spline(at), spline(at, 1)], axis=1)
-        inverse = np.linalg.pinv(design)
-        c = inverse @ foil[take]
-        residual = foil[take] - design @ c
-        noise = np.sqrt(float(residual @ residual) / max(x.size - 4, 1))
-        if not c[2] > 5 * noise * np.linalg.norm(inverse[2]) or abs(shift + c[3] / c[2]) > half_width:
-            return np.nan, np.nan
-        shift += float(c[3] / c[2])
-        sigma = float(noise * np.linalg.norm(inverse[3]) / c[2])
-    return shift, sigma
-
-
-def _trend(times: ArrayLike | None, shift: Array) -> tuple[float, float, float]:
-    """Rate of the axis in eV/h (opposite to the shift), its uncertainty, scatter of the shifts in eV."""
-    good = np.isfinite(shift)
-    if times is None or good.sum() < 3:
-        return np.nan, np.nan, float(np.std(shift[good]))
-    hours = np.asarray(times, dtype=np.float64)[good] / 3600.0
-    hours -= hours.mean()
-    spread = float(hours @ hours)
-    if spread == 0:
-        return np.nan, np.nan, float(np.std(shift[good]))
-    y = -(shift[good] - shift[good].mean())
-    rate = float(hours @ y) / spread
-    scatter = float(np.sqrt(np.sum((y - rate * hours) ** 2) / (good.sum() - 2)))
-    return rate, scatter / float(np.sqrt(spread)), scatter

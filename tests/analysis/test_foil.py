@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from analysis.energy_scale import FOIL_ENERGIES, ScaleError
-from analysis.foil import foil_drift, foil_position, foil_shift
-from analysis.spectrum_files import read_spectrum
+from analysis.foil import foil_position, foil_shift
+from analysis.foil_drift import foil_drift
+from analysis.spectrum_files import read_spectrum, read_xdi
 
 GRID = np.arange(8290.0, 8380.0, 0.4)
 
@@ -99,3 +100,15 @@ def test_without_points_below_the_edge_a_jump_cannot_be_seen():
     grid = np.arange(8329.0, 8380.0, 0.4)
     with pytest.raises(ScaleError, match=r"0 and \d+ foil points -60\.\.-5 eV"):
         foil_position(grid, foil(grid, 8333.0), near=8333.0)
+
+
+def test_light_of_the_sample_in_the_detector_of_the_foil_does_not_hide_the_foil(measured_data):
+    """The sample's own edge, steeper and at the end of the search range, leaks into these; where it hides the jump of
+    the foil there is no shift."""
+    folder = measured_data / "xas_references"
+    foils = [read_xdi(folder / f"MnO_rt_0{k}.xdi", signal="reference") for k in (1, 2, 3)]
+    shifts = [foil_shift(foil.energy, foil.mu, element="Mn") for foil in foils]
+    assert np.ptp([found.shift for found in shifts]) < 2 * shifts[0].sigma
+    hidden = read_xdi(folder / "Mn2O3_rt_01.xdi", signal="reference")
+    with pytest.raises(ScaleError, match="no foil in the beam"):
+        foil_shift(hidden.energy, hidden.mu, element="Mn")
