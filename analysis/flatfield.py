@@ -143,7 +143,7 @@ def _noise(frame: Any, dark: Any, per_open: Any, flat_term: Any, quantum: Any, r
             square = (quantum + read_variance * inverse) * inverse + flat_term[y, x]
             of_row += square if good else np.float32(0)
             sigma[y, x] = np.sqrt(square if good else np.float32(np.nan))
-        total += of_row
+        total += float(of_row)
     return total
 
 
@@ -158,7 +158,7 @@ def _transmission(frame: Any, dark: Any, per_open: Any, per_ratio: Any, out: Any
             good = (above > np.float32(0)) & (above < np.float32(np.inf)) & (per_open[y, x] > np.float32(0))
             out[y, x] = above * per_open[y, x] * per_ratio if good else np.float32(np.nan)
             of_row += np.int32(good)
-        count += of_row
+        count += int(of_row)
     return count
 
 

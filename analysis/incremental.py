@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -116,7 +117,16 @@ class RunningEdges:
 
     def result(self) -> EdgeMap:
         """Return the map of the energies so far; all voxels NOT_MEASURED while `ready` is false."""
-        return self._store.read(self._reading) if self.ready else self._nothing()
+        return next(self.parts([(0, self.n_voxels)]))
+
+    def parts(self, bounds: Sequence[tuple[int, int]]) -> Iterator[EdgeMap]:
+        """Yield the map of the energies so far for the voxels low..high of each pair of `bounds`, one after the other.
+
+        It is the map that `result` gives, without ever holding all of it.
+        """
+        if self.ready:
+            return self._store.parts(self._reading, bounds)
+        return (self._nothing(high - low) for low, high in bounds)
 
     def close(self) -> None:
         """Give the memory and the file back."""
@@ -130,8 +140,8 @@ class RunningEdges:
     ) -> None:
         self.close()
 
-    def _nothing(self) -> EdgeMap:
-        empty = np.full(self.n_voxels, np.nan, np.float32)
+    def _nothing(self, count: int) -> EdgeMap:
+        empty = np.full(count, np.nan, np.float32)
         return EdgeMap(
             energy=empty,
             sigma=empty,
@@ -140,7 +150,7 @@ class RunningEdges:
             white_line=empty,
             white_line_sigma=empty,
             white_line_height=empty,
-            code=np.full(self.n_voxels, Code.NOT_MEASURED, np.uint8),
+            code=np.full(count, Code.NOT_MEASURED, np.uint8),
             rank=0,
             normalisation=self.normalisation,
             eigenvalues=np.empty(0),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -33,32 +35,53 @@ class Inside:
             raise ValueError(f"mask has shape {mask.shape}, expected (z, y, x)")
         self.mask = np.ascontiguousarray(mask)
         self._threads = available_threads(threads)
-        self._ends = np.cumsum(np.count_nonzero(self.mask, axis=(1, 2)))
+        self._starts = np.concatenate([[0], np.cumsum(np.count_nonzero(self.mask, axis=(1, 2)))])
 
     @property
     def count(self) -> int:
         """Number of voxels."""
-        return int(self._ends[-1])
+        return int(self._starts[-1])
 
     def values(self, volume: NDArray[Any]) -> NDArray[Any]:
         """Return the values (voxel,) of a volume (z, y, x)."""
         if volume.shape != self.mask.shape:
             raise ValueError(f"volume has shape {volume.shape}, the mask {self.mask.shape}")
         out = np.empty(self.count, volume.dtype)
-        self._by_slice(lambda z, part: _take(self.mask[z], volume[z], out[part]))
+        self._by_slice(range(len(self.mask)), lambda z, low, high: _take(self.mask[z], volume[z], out[low:high]))
         return out
 
     def volume(self, values: NDArray[Any], outside: float) -> NDArray[Any]:
         """Return a volume (z, y, x) of values (voxel,), `outside` elsewhere."""
-        if values.shape != (self.count,):
-            raise ValueError(f"values have shape {values.shape}, {self.count} voxels are inside")
-        out, elsewhere = np.empty(self.mask.shape, values.dtype), values.dtype.type(outside)
-        self._by_slice(lambda z, part: _put(self.mask[z], values[part], elsewhere, out[z]))
+        out = np.empty(self.mask.shape, values.dtype)
+        self.fill(out, range(len(self.mask)), values, outside)
         return out
 
-    def _by_slice(self, work: Any) -> None:
-        starts = np.concatenate([[0], self._ends[:-1]])
-        run_tasks(lambda z: work(z, slice(starts[z], self._ends[z])), range(len(self.mask)), self._threads)
+    def fill(self, volume: NDArray[Any], slices: range, values: NDArray[Any], outside: float) -> None:
+        """Write the values (voxel,) of some slices (z) into a volume (z, y, x), `outside` elsewhere in these slices."""
+        low, high = self.bounds(slices)
+        if values.shape != (high - low,):
+            raise ValueError(f"values have shape {values.shape}, {high - low} voxels are inside")
+        if volume.shape != self.mask.shape:
+            raise ValueError(f"volume has shape {volume.shape}, the mask {self.mask.shape}")
+        elsewhere = volume.dtype.type(outside)
+
+        def put(z: int, low_z: int, high_z: int) -> None:
+            _put(self.mask[z], values[low_z - low : high_z - low], elsewhere, volume[z])
+
+        self._by_slice(slices, put)
+
+    def bounds(self, slices: range) -> tuple[int, int]:
+        """Return the first voxel of some slices (z), and the one after the last."""
+        return int(self._starts[slices.start]), int(self._starts[slices.stop])
+
+    def parts(self, most: int) -> list[range]:
+        """Divide the slices into ranges of about `most` voxels, at least one slice each."""
+        marks = np.searchsorted(self._starts, np.arange(most, self.count, most))
+        ends = np.unique([0, *marks, len(self.mask)]).tolist()
+        return [range(*pair) for pair in itertools.pairwise(ends)]
+
+    def _by_slice(self, slices: range, work: Callable[[int, int, int], None]) -> None:
+        run_tasks(lambda z: work(z, int(self._starts[z]), int(self._starts[z + 1])), slices, self._threads)
 
 
 @njit(nogil=True, cache=True, error_model="numpy")

@@ -21,6 +21,7 @@ from analysis.resampling import cubic_taps, resample_columns, resample_rows
 
 __all__ = ["Band", "Shift", "Similarity", "find_shift", "find_similarity", "find_stack_shift"]
 
+MOST_PROJECTIONS = 24  # of a stack, compared
 _SMALLEST = 16
 _LARGE = 256
 _LEAST_SIGNIFICANCE = 6.0
@@ -110,6 +111,11 @@ def find_shift(
     )
 
 
+def spread(count: int, limit: int = MOST_PROJECTIONS) -> NDArray[np.intp]:
+    """Return the projections, out of `count`, that `find_stack_shift` compares: at most `limit`, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(limit, count)).round().astype(np.intp))
+
+
 def find_stack_shift(
     reference: ArrayLike,
     moving: ArrayLike,
@@ -119,7 +125,7 @@ def find_stack_shift(
     max_shift: float | None = None,
     max_sigma: float = 0.25,
     band: Band | None = None,
-    limit: int = 24,
+    limit: int = MOST_PROJECTIONS,
 ) -> Shift:
     """Common displacement of a stack of projections against the same projections at another energy.
 
@@ -279,7 +285,7 @@ def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[
         raise ValueError(f"images of {a.shape[1:]} pixels are smaller than {_SMALLEST}")
     if limit < 1:
         raise ValueError(f"limit {limit} is below 1")
-    chosen = np.unique(np.linspace(0, len(a) - 1, min(limit, len(a))).round().astype(int))
+    chosen = spread(len(a), limit)
     pairs = [
         (np.ascontiguousarray(a[k], dtype=np.float32), np.ascontiguousarray(b[k], dtype=np.float32)) for k in chosen
     ]

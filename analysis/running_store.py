@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from analysis import crossing, products
 from analysis.edge_correction import corrected
 from analysis.edge_map import EdgeMap
 from analysis.edge_reading import ROWS, ROWS_WITHOUT_WHITE_LINE, edge_map, in_parts, read_part
-from analysis.edge_tables import edge_reader
+from analysis.edge_tables import EdgeReader, edge_reader
 from analysis.lowrank import Basis, learn_basis, sampled_voxels
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
@@ -38,6 +39,25 @@ class Reading:
         """Return the arrays that the kernels write to, for `count` voxels."""
         rows = ROWS if self.white_line else ROWS_WITHOUT_WHITE_LINE
         return np.empty((rows, count), np.float32), np.empty(count, np.uint8)
+
+
+def _maps(
+    read: Callable[[int, int, int, Float32Array, NDArray[np.uint8]], None],
+    reading: Reading,
+    bounds: Sequence[tuple[int, int]],
+    reader: EdgeReader,
+    basis: Basis,
+) -> Iterator[EdgeMap]:
+    """Map the voxels low..high of each pair of `bounds`; ``read(low, high, first, out, code)`` does a part of it."""
+    for low, high in bounds:
+        out, code = reading.room(high - low)
+        in_parts(
+            lambda a, b, low=low, out=out, code=code: read(low + a, low + b, a, out, code),  # type: ignore[misc]
+            high - low,
+            reading.threads,
+            most=PART,
+        )
+        yield edge_map(out, code, reader, basis)
 
 
 class Values:
@@ -80,8 +100,8 @@ class Values:
         self.energies[place] = energy
         self.sigma[place] = sigma
 
-    def read(self, reading: Reading) -> EdgeMap:
-        """Learn a basis from the sample and read all voxels, part by part."""
+    def parts(self, reading: Reading, bounds: Sequence[tuple[int, int]]) -> Iterator[EdgeMap]:
+        """Learn a basis from the sample, and read the voxels low..high of each pair of `bounds`."""
         at = np.flatnonzero(np.isfinite(self.sigma))
         at = at[np.argsort(self.energies[at])]  # read-backs of close energies may change places
         checked_energies(self.energies[at])
@@ -96,13 +116,11 @@ class Values:
             limits=reading.limits,
         )
         reader = corrected(reader, self._sample[at])
-        out, code = reading.room(self.n_voxels)
 
-        def run(low: int, high: int) -> None:
-            read_part(reader, self._part(at, low, high), 0, high - low, low, out, code)
+        def read(low: int, high: int, first: int, out: Float32Array, code: NDArray[np.uint8]) -> None:
+            read_part(reader, self._part(at, low, high), 0, high - low, first, out, code)
 
-        in_parts(run, self.n_voxels, reading.threads, most=PART)
-        return edge_map(out, code, reader, basis)
+        return _maps(read, reading, bounds, reader, basis)
 
     def close(self) -> None:
         """Free memory and file."""
@@ -167,8 +185,8 @@ class Sums:
         in_parts(run, values.size, self._threads)
         self.sigma[place] = 1 / np.hypot(1 / self.sigma[place], 1 / sigma) if again else sigma
 
-    def read(self, reading: Reading) -> EdgeMap:
-        """Solve for all voxels with the normal matrix of the energies so far."""
+    def parts(self, reading: Reading, bounds: Sequence[tuple[int, int]]) -> Iterator[EdgeMap]:
+        """Solve with the normal matrix of the energies so far, for the voxels low..high of each pair of `bounds`."""
         at = np.flatnonzero(np.isfinite(self.sigma))
         noise = self.sigma[at] * self._basis.noise_ratio[at]
         reader = edge_reader(
@@ -181,14 +199,11 @@ class Sums:
             extra_freedom=self._repeats,
         )
         reader = corrected(reader, self._sample[at])
-        count = self._squares.size
-        out, code = reading.room(count)
 
-        def run(low: int, high: int) -> None:
-            crossing.read_sums(self._sums, self._squares, low, high, low, reader.arguments, out, code)
+        def read(low: int, high: int, first: int, out: Float32Array, code: NDArray[np.uint8]) -> None:
+            crossing.read_sums(self._sums, self._squares, low, high, first, reader.arguments, out, code)
 
-        in_parts(run, count, reading.threads)
-        return edge_map(out, code, reader, self._basis)
+        return _maps(read, reading, bounds, reader, self._basis)
 
     def close(self) -> None:
         """Free the memory."""

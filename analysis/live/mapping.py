@@ -21,7 +21,7 @@ from analysis.live.valence_map import EnergyQuality, MapSettings, ValenceMap
 from analysis.morphology import MorphologyError, particle_mask
 from analysis.morphology import depth as depth_below_surface
 from analysis.noise_correlation import noise_correlation, shell_factors
-from analysis.registration import Shift, find_stack_shift
+from analysis.registration import Shift, find_stack_shift, spread
 from analysis.rotation_axis import RotationAxis, find_axis
 from analysis.shells import ShellProfile, shell_profile
 from analysis.tomography import FilteredBackProjection, Volume
@@ -31,6 +31,8 @@ __all__ = ["EnergyQuality", "MapSettings", "RegistrationError", "ValenceMap", "V
 
 Float32Array = NDArray[np.float32]
 Box = tuple[slice, slice, slice]
+_VOLUMES = "valence", "valence_sigma", "edge", "edge_sigma", "jump", "jump_sigma"  # of a map, in this order
+_PART = 1 << 22  # voxels mapped together
 _NO_SHIFT = Shift(dy=0.0, dx=0.0, sigma=0.0, quality=1.0, trusted=True, reason="")
 
 
@@ -43,6 +45,7 @@ class _Frame:
     """What the first tomogram has fixed; voxels inside, depth and attenuation in the box around the particle."""
 
     reference: Float32Array
+    projections_shape: tuple[int, ...]
     pixel_size: float
     axis: RotationAxis
     box: Box
@@ -108,8 +111,8 @@ class ValenceMapper:
         if self._frame is None:
             shift, volume = _NO_SHIFT, self._begin(tomogram, density)
         else:
-            self._projections = density.values
             shift, volume = self._follow(self._frame, tomogram, density)
+        self._projections = density.values  # written over by the next energy
         frame = self._frame
         assert frame is not None
         # What the projections' noise makes of a voxel, on the scale measured in the first tomogram.
@@ -139,19 +142,22 @@ class ValenceMapper:
         frame = self._frame
         if frame is None or not frame.running.ready:
             raise ValueError("too few energies so far: a map needs one before, one in and one after the edge")
-        calibration = self._calibrate(frame)
-        edges = frame.running.result()
-        estimate = calibration.valence(edges.energy, edges.sigma, code=edges.code, threads=self._threads)
-        inside = frame.inside
+        calibration, inside = self._calibrate(frame), frame.inside
+        shape = inside.mask.shape
+        volumes = {name: np.empty(shape, np.float32) for name in _VOLUMES}
+        code, rank = np.empty(shape, np.uint8), 0
+        parts = inside.parts(_PART)
+        for slices, edges in zip(parts, frame.running.parts([inside.bounds(part) for part in parts]), strict=True):
+            estimate = calibration.valence(edges.energy, edges.sigma, code=edges.code, threads=self._threads)
+            found = estimate.valence, estimate.sigma, edges.energy, edges.sigma, edges.jump, edges.jump_sigma
+            for volume, values in zip(volumes.values(), found, strict=True):
+                inside.fill(volume, slices, values, np.nan)
+            inside.fill(code, slices, estimate.code, Code.NOT_MEASURED)
+            rank = edges.rank
         z, y, x = (part.start for part in frame.box)
         return ValenceMap(
-            valence=inside.volume(estimate.valence, np.nan),
-            valence_sigma=inside.volume(estimate.sigma, np.nan),
-            edge=inside.volume(edges.energy, np.nan),
-            edge_sigma=inside.volume(edges.sigma, np.nan),
-            jump=inside.volume(edges.jump, np.nan),
-            jump_sigma=inside.volume(edges.jump_sigma, np.nan),
-            code=inside.volume(estimate.code, Code.NOT_MEASURED),
+            **volumes,
+            code=code,
             mask=inside.mask,
             depth=frame.depth,
             attenuation=frame.attenuation,
@@ -163,7 +169,7 @@ class ValenceMapper:
             calibration=calibration,
             axis=frame.axis,
             quality=tuple(frame.quality[index] for index in sorted(frame.quality)),
-            rank=edges.rank,
+            rank=rank,
             normalisation=self.normalisation,
             settings=self.settings,
         )
@@ -193,7 +199,8 @@ class ValenceMapper:
         shell_edges = self.settings.shell_thickness * np.arange(shells + 1, dtype=np.float64)
         nz, ny, nx = found.shape
         self._frame = _Frame(
-            reference=density.values,
+            reference=density.values[spread(count)],
+            projections_shape=density.values.shape,
             pixel_size=tomogram.pixel_size,
             axis=axis,
             box=box,
@@ -217,14 +224,14 @@ class ValenceMapper:
 
     def _follow(self, frame: _Frame, tomogram: Tomogram, density: Densities) -> tuple[Shift, Volume]:
         """Register a later tomogram against the first and reconstruct it on the same grid."""
-        if density.values.shape != frame.reference.shape:
+        if density.values.shape != frame.projections_shape:
             raise RegistrationError(
                 f"{tomogram.planned} eV: projections have shape {density.values.shape}, those of the first energy"
-                f" {frame.reference.shape}"
+                f" {frame.projections_shape}"
             )
         shift = find_stack_shift(
             frame.reference,
-            density.values,
+            density.values[spread(len(density.angles))],
             magnification=frame.pixel_size / tomogram.pixel_size,
             centre=((density.values.shape[1] - 1) / 2, frame.axis.column),
         )

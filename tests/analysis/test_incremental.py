@@ -140,3 +140,18 @@ def test_a_basis_holds_at_its_own_energies_only(voxels):
         pytest.raises(ValueError, match="the basis given was learnt at"),
     ):
         live.add(0, made.spectra[0], made.sigma[0], energy=made.energies[0] + 0.2)
+
+
+@pytest.mark.parametrize("with_basis", [False, True])
+def test_a_map_comes_in_parts_as_it_comes_whole(voxels, with_basis):
+    made = voxels(3000, photons=1e4)
+    batch = fit_edges(made.energies, made.spectra, sigma=made.sigma, normalisation=made.normalisation)
+    basis = batch.basis if with_basis else None
+    with running(made, np.arange(60), basis=basis, white_line=False) as live:
+        feed(live, made, np.arange(60), 0, 60)
+        whole = live.result()
+        first, second = live.parts([(0, 1100), (1100, 3000)])
+        np.testing.assert_array_equal(np.concatenate([first.energy, second.energy]), whole.energy)
+        np.testing.assert_array_equal(np.concatenate([first.code, second.code]), whole.code)
+        np.testing.assert_allclose(whole.energy, batch.energy, atol=2e-3)
+        assert np.isnan(whole.white_line).all()

@@ -22,3 +22,16 @@ def test_what_does_not_fit_is_refused() -> None:
         inside.values(np.zeros((2, 2, 3), np.float32))
     with pytest.raises(ValueError, match=r"mask has shape \(2, 2\)"):
         Inside(np.ones((2, 2), bool))
+
+
+def test_a_volume_is_filled_part_by_part() -> None:
+    rng = np.random.default_rng(2)
+    mask = rng.random((9, 4, 5)) > 0.5
+    inside = Inside(mask, threads=1)
+    whole, volume = rng.random(inside.count).astype(np.float32), np.empty(mask.shape, np.float32)
+    parts = inside.parts(20)
+    assert len(parts) > 3
+    for slices in parts:
+        low, high = inside.bounds(slices)
+        inside.fill(volume, slices, whole[low:high], np.nan)
+    np.testing.assert_array_equal(volume, inside.volume(whole, np.nan))
