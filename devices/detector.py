@@ -6,6 +6,7 @@ and their times are described as external stream resources, one file each, so th
 progress at most.
 """
 
+import threading
 import uuid
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -87,6 +88,7 @@ class Detector(Device):
         self._per_trigger = 1
         self._expected = 0
         self._emitted = True  # no block waits to be pointed to
+        self._preparing = threading.Lock()
         self._count: FrameCount | None = None
         super().__init__(prefix, name=name, **kwargs)
         self.writer.folder = write_path
@@ -133,7 +135,7 @@ class Detector(Device):
         return list(super().unstage())
 
     def prepare(self, value: dict[str, float]) -> StatusBase:
-        """Open the file for a block.
+        """Open the file for a block. A second call, as after a pause, waits for the first and replaces its block.
 
         Parameters
         ----------
@@ -153,15 +155,16 @@ class Detector(Device):
         mode = "External" if value.get("hardware_triggers") else "Internal"
 
         def work() -> None:
-            self.cam.acquire.put(0)
-            self.cam.trigger_mode.set(mode, timeout=5).wait(5)
-            self.cam.acquire_time.set(exposure, timeout=5).wait(5)
-            self.cam.acquire_period.set(period, timeout=5).wait(5)
-            self.cam.num_images.set(per_trigger, timeout=5).wait(5)
-            self.writer.open(f"{self.name}_{uuid.uuid4().hex[:12]}", frames)
-            self.exposure.put(exposure)
-            self.frames.put(frames)
-            self._per_trigger, self._expected, self._emitted = per_trigger, 0, False
+            with self._preparing:
+                self.cam.acquire.put(0)
+                self.cam.trigger_mode.set(mode, timeout=5).wait(5)
+                self.cam.acquire_time.set(exposure, timeout=5).wait(5)
+                self.cam.acquire_period.set(period, timeout=5).wait(5)
+                self.cam.num_images.set(per_trigger, timeout=5).wait(5)
+                self.writer.open(f"{self.name}_{uuid.uuid4().hex[:12]}", frames)
+                self.exposure.put(exposure)
+                self.frames.put(frames)
+                self._per_trigger, self._expected, self._emitted = per_trigger, 0, False
 
         run_beside(work, status, f"prepare {self.name}")
         return status

@@ -8,6 +8,7 @@ interface: a stream of its own with one row per frame.
 import math
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -101,6 +102,9 @@ class FlyScan(Device):
         self._turn: StatusBase | None = None
         self._frames: StatusBase | None = None
         self._under_way: list[StatusBase] = []
+        self._preparing = threading.Lock()
+        self._acting = threading.Lock()  # between a pause and what a flight sets going
+        self._pauses = 0
         super().__init__(prefix, name=name, **kwargs)
 
     def check_value(self, value: dict[str, float]) -> None:
@@ -123,6 +127,8 @@ class FlyScan(Device):
     def prepare(self, value: dict[str, float]) -> StatusBase:
         """Turn to where the flight begins, open the file, and load the triggers.
 
+        A second call, as after a pause, waits for the first and replaces its flight.
+
         Parameters
         ----------
         value : dict
@@ -132,17 +138,23 @@ class FlyScan(Device):
         self.check_flight(flight)
         begin, _ = flight.way(float(self._rotation.acceleration.get()))
         status = DeviceStatus(self)
+        self._under_way = [status]
         turn = self._rotation.set(begin)
 
         def work() -> None:
-            block = {"frames": flight.points, "exposure": flight.exposure, "period": flight.period}
-            opened = self._detector.prepare({**block, "hardware_triggers": True})
-            self.disarm.put(1, wait=True)
-            for signal, number in ((self.start, flight.start), (self.step, flight.step), (self.points, flight.points)):
-                signal.set(number, timeout=5).wait(5)
-            opened.wait(30)
-            turn.wait()  # a motor's move has a limit of its own
-            self._flight = flight
+            with self._preparing:
+                block = {"frames": flight.points, "exposure": flight.exposure, "period": flight.period}
+                opened = self._detector.prepare({**block, "hardware_triggers": True})
+                self.disarm.put(1, wait=True)
+                for signal, number in (
+                    (self.start, flight.start),
+                    (self.step, flight.step),
+                    (self.points, flight.points),
+                ):
+                    signal.set(number, timeout=5).wait(5)
+                opened.wait(30)
+                turn.wait()  # a motor's move has a limit of its own
+                self._flight = flight
 
         run_beside(work, status, f"prepare {self.name}")
         return status
@@ -153,20 +165,23 @@ class FlyScan(Device):
         if flight is None:
             raise FlyError(f"{self.name} was started before a flight was prepared")
         self._flight = None
-        status = DeviceStatus(self)
+        status, pauses = DeviceStatus(self), self._pauses
+        self._under_way.append(status)
 
         def work() -> None:
             _, end = flight.way(float(self._rotation.acceleration.get()))
-            self._usual_velocity = float(self._rotation.velocity.get())
-            self._rotation.velocity.set(flight.velocity, timeout=5).wait(5)
-            limit = self._rotation.travel_time(end) + self.margin
-            self._frames = self._detector.acquire(limit)
-            self.arm.put(1, wait=False)
+            with self._unless_paused(pauses):
+                self._usual_velocity = float(self._rotation.velocity.get())
+                self._rotation.velocity.set(flight.velocity, timeout=5).wait(5)
+                limit = self._rotation.travel_time(end) + self.margin
+                self._frames = self._detector.acquire(limit)
+                self.arm.put(1, wait=False)
             self._wait_until_armed()
-            self._turn = self._rotation.set(end)
+            with self._unless_paused(pauses):
+                self._turn = self._rotation.set(end)
 
         def clean(_: StatusBase) -> None:
-            if status.exception() is not None:
+            if status.exception() is not None and pauses == self._pauses:  # a pause has made safe by itself
                 self._make_safe(failed=True)
 
         status.add_callback(clean)
@@ -194,7 +209,7 @@ class FlyScan(Device):
             else:
                 turn.add_callback(lambda _: finish(status) if turn.exception() is None else None)
 
-        self._under_way = [status, turn, frames]
+        self._under_way += [status, turn, frames]
         status.add_callback(lambda _: self._make_safe(failed=status.exception() is not None))
         turn.add_callback(turned)
         frames.add_callback(taken)
@@ -203,6 +218,7 @@ class FlyScan(Device):
     def trigger(self) -> StatusBase:
         """The whole flight as one block of frames."""
         status = DeviceStatus(self)
+        self._under_way = [status]
 
         def work() -> None:
             self.kickoff().wait(30)
@@ -213,11 +229,23 @@ class FlyScan(Device):
 
     def pause(self) -> None:
         """End a flight without an error: the RunEngine calls this when a plan pauses, which then flies again."""
-        under_way, self._under_way = self._under_way, []
-        if any(not status.done for status in under_way):
+        with self._acting:
+            self._pauses += 1
+            under_way = [s for s in (*self._under_way, self._turn, self._frames) if s is not None and not s.done]
+            self._under_way, self._turn, self._frames = [], None, None
+        if under_way:
             for status in under_way:
                 finish(status)
+            self._rotation.stop(success=True)
             self._make_safe(failed=True)
+
+    @contextmanager
+    def _unless_paused(self, pauses: int) -> Iterator[None]:
+        """Keep a pause from coming in between; nothing is set going any more for a flight from before the last one."""
+        with self._acting:
+            if pauses != self._pauses:
+                raise FlyError(f"{self.name} was paused before it flew")
+            yield
 
     def resume(self) -> None:
         """Nothing: the plan prepares the flight anew. The RunEngine pauses only what can also resume."""

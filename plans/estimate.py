@@ -136,26 +136,31 @@ def estimate_xanes_tomography(
         tomogram = len(turns) * max(period, exposure) + t.trigger + t.rotation_overhead
     irradiated = len(grid) * (tomogram + t.shutter)
     way_back = abs(turns[0] - turns[-1]) / t.rotation_speed
-    one_energy = _block(flats, exposure, t) + tomogram + max(way_back, t.block) + 4 * t.shutter
+    shot = _shot(flats, exposure, t) + tomogram + 4 * t.shutter
     return Estimate(
         frames=frames,
         size=frames * frame_bytes,
-        seconds=_block(darks, exposure, t) + _moving(visits, t) + len(grid) * one_energy,
+        seconds=t.block + _shot(darks, exposure, t) + _made_ready(visits, way_back, t) + len(grid) * shot,
         exposed=frames * exposure,
         irradiated=irradiated,
         dose=None if dose_rate is None else dose_rate * irradiated,
     )
 
 
-def _moving(visits: Sequence[Visit], timing: Timing) -> float:
-    """Seconds in which the energy changes or the sample travels; both at once take the longer of the two."""
-    blocks = [("primary", None), *(block for visit in visits for block in visit.blocks())]  # it begins in its place
+def _made_ready(visits: Sequence[Visit], way_back: float, timing: Timing) -> float:
+    """Seconds until blocks are ready: of energy, sample, rotation and file, which move at once, the longest counts."""
+    blocks = [("primary", None), *(block for visit in visits for block in visit.blocks())]  # it begins in place
     return sum(
-        max(timing.sample_travel if kind != before else 0.0, timing.energy_step if energy != earlier else 0.0)
+        max(
+            timing.sample_travel if kind != before else 0.0,
+            timing.energy_step if energy != earlier else 0.0,
+            way_back if kind == "primary" else 0.0,
+            timing.block,
+        )
         for (before, earlier), (kind, energy) in pairwise(blocks)
     )
 
 
-def _block(frames: int, exposure: float, timing: Timing) -> float:
-    """Seconds of one block of frames taken in one trigger."""
-    return timing.block + timing.trigger + frames * exposure + (frames - 1) * timing.readout
+def _shot(frames: int, exposure: float, timing: Timing) -> float:
+    """Seconds of frames taken in one trigger."""
+    return timing.trigger + frames * exposure + (frames - 1) * timing.readout

@@ -136,25 +136,24 @@ def xanes_tomography(
         # The sample goes back even when the shutter does not close.
         yield from bpp.finalize_wrapper(bps.mv(shutter, "closed"), bps.mv(sample_x, sample_in))
 
-    def take(kind: str) -> MsgGenerator[None]:
-        if kind == "flat":
-            yield from blocks.frame_block(camera, frames=flats, exposure=exposure)
-        elif flight is None:
-            yield from blocks.tomogram_block(camera, rotation, angles=angle_grid, exposure=exposure)
-        else:
-            yield from blocks.flown_block(cast(Flown, fly), flight)
+    of_kind = {
+        "flat": blocks.frame_block(camera, frames=flats, exposure=exposure),
+        "primary": blocks.tomogram_block(camera, rotation, angles=angle_grid, exposure=exposure)
+        if flight is None
+        else blocks.flown_block(cast(Flown, fly), flight),
+    }
 
     def one_visit(visit: Visit) -> MsgGenerator[None]:
         yield from bps.checkpoint()
+        yield from bps.mv(shutter, "closed")
         at: float | None = None
         for kind, target in visit.blocks():
-            yield from bps.mv(shutter, "closed")
             aside = (sample_x, sample_out if kind == "flat" else sample_in)
-            yield from blocks.move_together(*([aside] if target == at else [(mono, target), aside]))
+            yield from blocks.make_ready(of_kind[kind], *([aside] if target == at else [(mono, target), aside]))
             at = target
             yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
             yield from bps.mv(shutter, "open")
-            yield from take(kind)
+            yield from of_kind[kind].expose()
             yield from bps.mv(shutter, "closed")
             yield from blocks.save_block(kind, camera, mono, *monitors)
 
@@ -162,8 +161,9 @@ def xanes_tomography(
     @bpp.baseline_decorator(list(baseline))
     @bpp.run_decorator(md=metadata)
     def series() -> MsgGenerator[None]:
-        yield from bps.mv(shutter, "closed")
-        yield from blocks.frame_block(camera, frames=darks, exposure=exposure)
+        dark = blocks.frame_block(camera, frames=darks, exposure=exposure)
+        yield from blocks.make_ready(dark, (shutter, "closed"))
+        yield from dark.expose()
         yield from blocks.save_block("dark", camera, *monitors)
         for visit in visits:
             yield from one_visit(visit)

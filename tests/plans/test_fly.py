@@ -46,3 +46,17 @@ def test_a_turn_that_is_too_fast_is_refused_before_anything_moves(scan):
     with pytest.raises(PlanRefused, match=r"fly velocity 120 deg/s is above 30 deg/s of sample_rotation"):
         scan.run(angles=ANGLES, exposure=0.1, fly=scan.world.devices.fly)
     assert not list(scan.folder.glob("*.jsonl"))
+
+
+@pytest.mark.parametrize(("command", "number"), [("prepare", 2), ("trigger", 2)])
+def test_a_flown_series_that_was_paused_flies_again(slower, interrupted, command, number):
+    from bluesky.utils import RunEngineInterrupted
+
+    plan = slower.plan(energies=[8320.0, 8340.0], angles=ANGLES, exposure=0.1, fly=slower.world.devices.fly, period=0.5)
+    with pytest.raises(RunEngineInterrupted):
+        slower.engine(interrupted(plan, command, number, "fly"))
+    slower.engine.resume()
+    reader = SeriesReader()
+    tomograms = [tomogram for name, doc in slower.documents() for tomogram in reader(name, doc)]
+    assert [tomogram.planned for tomogram in tomograms] == [8320.0, 8340.0]
+    assert slower.safe()
