@@ -6,6 +6,7 @@ follows the last newline was being written when the process died and is not a do
 
 import json
 import os
+import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -40,9 +41,16 @@ class Journal:
         self._files: dict[str, int] = {}  # run uid: file descriptor
         self._paths: dict[str, Path] = {}
         self._runs: dict[str, str] = {}  # descriptor or resource uid: run uid
+        self._ended: set[str] = set()  # descriptors of the run closed last
+        self._lock = threading.Lock()  # monitored signals write from a thread of their own
 
     def __call__(self, name: str, doc: dict[str, Any]) -> None:
-        """Keep one document."""
+        """Keep one document; an event of a monitored signal that comes after its run was closed is none any more."""
+        with self._lock:
+            if name != "event" or doc["descriptor"] not in self._ended:
+                self._keep(name, doc)
+
+    def _keep(self, name: str, doc: dict[str, Any]) -> None:
         if name == "start":
             self._open(doc)
         run = self._run_of(name, doc)
@@ -88,6 +96,7 @@ class Journal:
         descriptor = self._files.pop(run)
         os.fsync(descriptor)
         os.close(descriptor)
+        self._ended = {child for child, parent in self._runs.items() if parent == run}
         self._runs = {child: parent for child, parent in self._runs.items() if parent != run}
 
 

@@ -9,7 +9,7 @@ from ophyd.status import DeviceStatus, StatusBase
 
 from devices.errors import DetectorError, LimitError
 from devices.setting import Setting
-from devices.status import fail, fail_after, fail_on_disconnect, finish
+from devices.status import fail, fail_after, fail_on_disconnect, finish, put_if_connected
 
 __all__ = ["Counter", "IonChamber", "IonChambers"]
 
@@ -78,6 +78,7 @@ class IonChambers(Device):
             "counter": counter, "incident": incident, "transmitted": transmitted, "reference": reference
         }  # fmt: skip
         self._light = False
+        self._counting: DeviceStatus | None = None
         super().__init__(prefix, name=name, **kwargs)
 
     @property
@@ -111,26 +112,35 @@ class IonChambers(Device):
             raise DetectorError(f"{self.name}: the counter is busy with another counting")
         self.counter.elapsed.get()
         before = self.counter.elapsed.timestamp
-        status = DeviceStatus(self)
+        self._counting = status = DeviceStatus(self)
         fail_on_disconnect(status, self.counter.count)
         limit = seconds + self.margin
 
         def not_done() -> DetectorError:
             return DetectorError(f"{self.name}: the counter did not end within {limit:.1f} s; it is told to stop")
 
-        def stop() -> None:
-            self.counter.count.put(0, wait=False)
-
         def ended(**_: Any) -> None:
+            if status.done:
+                return
             reason = self._reason_not_counted(seconds, before)
             if reason is None:
                 finish(status)
             else:
                 fail(status, DetectorError(reason))
 
-        fail_after(status, limit, not_done, then=stop)
+        fail_after(status, limit, not_done, then=self._stop_counter)
         self.counter.count.put(1, wait=False, use_complete=True, callback=ended)
         return status
+
+    def pause(self) -> None:
+        """End a counting without an error: the RunEngine calls this when a plan pauses, which then counts again."""
+        counting, self._counting = self._counting, None
+        if counting is not None and not counting.done:
+            finish(counting)
+            self._stop_counter()
+
+    def _stop_counter(self) -> None:
+        put_if_connected(self.counter.count, 0)
 
     def _reason_not_counted(self, seconds: float, before: float) -> str | None:
         elapsed = float(self.counter.elapsed.get())

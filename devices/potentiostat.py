@@ -21,13 +21,14 @@ _STEPS = {  # step: (command, status)
     "discharge": ("Discharge", "Discharging"),
     "hold": ("Hold", "Holding"),
 }
-TRIPPED = "Fault"
+TRIPPED = "Fault"  # the cycler has switched the cell off by itself
 
 
 class Potentiostat(Device):
     """A potentiostat / cycler with one cell.
 
-    A charge or discharge is under way when the cycler says so and at least half of the current flows.
+    A charge or discharge is under way when the cycler says so and at least half of the current flows. A tripped cycler
+    has stopped.
 
     ``prepare`` sets currents and voltage limits, ``set`` starts a step ("charge", "discharge", "hold", "stop"); both
     end by read-back. A charge ends at ``upper_voltage``; with an ``end_current`` that voltage is held until the current
@@ -98,9 +99,9 @@ class Potentiostat(Device):
 
         def look(**_: Any) -> None:
             now = str(self.status.get())
-            if now == wanted and abs(float(self.current.get())) >= least:
+            if (now == wanted and abs(float(self.current.get())) >= least) or (now == TRIPPED and value == "stop"):
                 finish(status)
-            elif now == TRIPPED and wanted != "Idle":
+            elif now == TRIPPED:
                 fail(status, CellError(f"{self.name}: the cycler has tripped; stop it first"))
 
         def did_not_follow() -> CellError:

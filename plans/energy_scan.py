@@ -8,7 +8,7 @@ from typing import Any, cast
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.protocols import Movable, Readable
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 
 from plans import blocks, guards
 from plans.grids import counted_grid
@@ -16,6 +16,9 @@ from plans.metadata import plan_metadata
 from plans.protocols import Axis, Counters
 
 __all__ = ["PlannedSpectrum", "check_spectrum", "energy_scan"]
+
+
+BEAM_NEWS = 3.0  # s within which the word of a lost beam arrives
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +132,7 @@ def energy_scan(
         # A pause has closed the shutter, so it is opened for each point; while the energy moves this takes no time.
         yield from blocks.move_together((mono, target), (shutter, "open"))
         yield from guards.gate(mono, target, tolerance=energy_tolerance, unit="eV")
-        yield from bps.trigger(counters, wait=True)
+        yield from _counted(counters)
         yield from blocks.save_block("primary", counters, mono, *monitors)
 
     @bpp.stage_decorator([counters])
@@ -147,3 +150,15 @@ def energy_scan(
 
     yield from bpp.finalize_wrapper(spectrum(), bps.mv(shutter, "closed"))
     return series_uid
+
+
+def _counted(counters: Counters) -> MsgGenerator[None]:
+    """Count; once more when it fails, for the chambers see that the beam is lost before the ring says so.
+
+    Where somebody watches the ring the plan is suspended during the sleep, and what follows is done with beam.
+    """
+    try:
+        yield from bps.trigger(counters, wait=True)
+    except FailedStatus:
+        yield from bps.sleep(BEAM_NEWS)
+        yield from bps.trigger(counters, wait=True)

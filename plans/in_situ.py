@@ -11,7 +11,7 @@ import bluesky.preprocessors as bpp
 from bluesky.protocols import Movable, Readable
 from bluesky.utils import MsgGenerator
 
-from plans import guards
+from plans import blocks, guards
 from plans.energy_scan import check_spectrum, energy_scan
 from plans.errors import PlanRefused
 from plans.metadata import plan_metadata
@@ -100,7 +100,7 @@ def in_situ(
     cycler = cast(Cycler, cell)
     limits = _Limits(rounds=rounds, charge=charge, voltage=voltage, duration=duration, rising=step == "charge")
     limits.check(upper_voltage if step == "charge" else lower_voltage)
-    settings = {"current": current, "end_current": end_current}
+    settings = {"current": guards.check_positive(current, name="current", unit="mA"), "end_current": end_current}
     bounds = {"upper_voltage": upper_voltage, "lower_voltage": lower_voltage}
     settings |= {name: value for name, value in bounds.items() if value is not None}
     guards.check_limits(cell, [settings, step])
@@ -130,7 +130,7 @@ def in_situ(
 
     def until_a_limit() -> MsgGenerator[None]:
         yield from bps.prepare(cycler, settings, wait=True)
-        before = yield from _state(cycler, kept=True)
+        before = yield from _kept_state(cycler)
         yield from bps.mv(cycler, step)
         start, number = time.monotonic(), 0
         while True:
@@ -138,7 +138,7 @@ def in_situ(
             yield from one_round(number)
             number += 1
             yield from bps.checkpoint()
-            state = yield from _state(cycler, kept=True)
+            state = yield from _kept_state(cycler)
             while True:
                 if state is None or before is None:  # a plan that is only looked at, not run
                     return
@@ -172,13 +172,15 @@ class _CellState:
     status: str
 
 
-def _state(cell: Cycler, *, kept: bool = False) -> MsgGenerator[_CellState | None]:
-    """The present state of the cell, `kept` as an event or not; None in a plan that is only looked at."""
-    if kept:
-        yield from bps.create(name="primary")
+def _kept_state(cell: Cycler) -> MsgGenerator[_CellState | None]:
+    """The present state of the cell, kept as an event."""
+    yield from blocks.save_block("primary", cell)
+    return (yield from _state(cell))
+
+
+def _state(cell: Cycler) -> MsgGenerator[_CellState | None]:
+    """The present state of the cell; None in a plan that is only looked at."""
     reading = yield from bps.read(cell)
-    if kept:
-        yield from bps.save()
     if reading is None:
         return None
     voltage, charge, status = (reading[s.name]["value"] for s in (cell.voltage, cell.charge, cell.status))

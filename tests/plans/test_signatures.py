@@ -10,12 +10,14 @@ import numpy as np
 import pytest
 from bluesky.simulators import check_limits, summarize_plan
 
+from plans.energy_scan import energy_scan
 from plans.errors import PlanRefused
 from plans.grids import angle_set, energy_grid
+from plans.in_situ import in_situ
 from plans.metadata import plan_metadata
 from plans.xanes_tomography import xanes_tomography
 
-PLAIN = {int, float, str, bool, dict, type(None), typing.Any}
+PLAIN = {int, float, str, bool, dict, tuple, type(None), typing.Any}
 
 
 def understood(annotation):
@@ -32,8 +34,9 @@ def understood(annotation):
     return annotation in PLAIN
 
 
-def test_signatures_use_only_what_a_queue_server_understands():
-    for parameter in inspect.signature(xanes_tomography).parameters.values():
+@pytest.mark.parametrize("plan", [xanes_tomography, energy_scan, in_situ])
+def test_signatures_use_only_what_a_queue_server_understands(plan):
+    for parameter in inspect.signature(plan).parameters.values():
         assert not isinstance(parameter.annotation, str), "annotations must not be postponed"
         assert understood(parameter.annotation), parameter
 
@@ -44,6 +47,16 @@ def test_the_plan_can_be_checked_and_summarised_without_moving_anything(scan, ca
     summarize_plan(scan.plan())
     assert "Open Run" in capsys.readouterr().out
     assert scan.world.settings() == before
+
+
+@pytest.mark.parametrize("plan", ["spectrum", "charge"])
+def test_plans_of_spectra_can_be_summarised_without_moving_anything(bulk_scan, capsys, plan):
+    before = bulk_scan.world.devices.energy.position
+    check_limits(getattr(bulk_scan, plan)())
+    summarize_plan(getattr(bulk_scan, plan)())
+    assert "Open Run" in capsys.readouterr().out
+    assert bulk_scan.world.devices.energy.position == before
+    assert bulk_scan.safe()
 
 
 def test_an_energy_grid_made_of_parts_takes_shared_ends_once():
