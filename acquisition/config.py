@@ -52,6 +52,10 @@ class EnergySettings(MonochromatorSettings):
     """The energy axis of a microscope: the zone plate moves, too, and the camera where it follows."""
 
     zone_plate: str = Field(description="PV prefix of the zone plate")
+    x_slope: float = Field(0.0, description="mm/eV the zone plate moves across the beam; 0: it does not")
+    y_slope: float = Field(0.0, description="mm/eV")
+    x_reference: float = Field(0.0, description="mm at the reference energy of the zone plate, where x follows")
+    y_reference: float = Field(0.0, description="mm")
     camera: CameraSettings | None = Field(None, description="the camera, where it follows")
 
 

@@ -27,6 +27,36 @@ def test_the_zone_plate_follows_by_its_focal_length(world, energy):
     assert moved / 100.0 == pytest.approx(5.09e-3, rel=0.01)  # mm/eV of the SSRL zone plate
 
 
+@pytest.fixture
+def leaning(energy):
+    """The axis with a zone plate whose slides run out across the beam."""
+    for name, value in (("x_slope", 2e-5), ("y_slope", -1e-5), ("x_reference", 0.01)):
+        getattr(energy, name).put(value)
+    yield energy
+    for name in ("x_slope", "y_slope", "x_reference"):
+        getattr(energy, name).put(0.0)
+
+
+def test_the_zone_plate_follows_across_the_beam_where_the_file_says_so(leaning):
+    leaning.set(8433.0).wait(30)  # 100 eV above the reference energy
+    assert leaning.zone_plate.x.position == pytest.approx(0.012, abs=1e-5)
+    assert leaning.zone_plate.y.position == pytest.approx(-0.001, abs=1e-5)
+
+
+def test_the_zone_plate_stays_where_it_is_across_the_beam_otherwise(energy):
+    energy.zone_plate.x.set(0.003).wait(30)
+    energy.set(8350.0).wait(30)
+    assert energy.zone_plate.x.position == pytest.approx(0.003, abs=1e-5)
+
+
+def test_the_limits_across_the_beam_are_limits_of_the_energy(leaning):
+    leaning.y_slope.put(-2.0 / 500.0)  # 2 mm, the limit of the motor, in 500 eV
+    low, high = leaning.limits
+    assert (low, high) == pytest.approx((8333.0 - 500.0, 8333.0 + 500.0))
+    with pytest.raises(LimitError, match=r"8900.0 eV is outside 7833.0..8833.0 eV of energy"):
+        leaning.set(8900.0)
+
+
 def test_planned_and_read_back_energy_are_recorded(energy):
     energy.set(8333.0).wait(30)
     reading = energy.read()
