@@ -21,8 +21,8 @@ check: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: .venv/installed-bench
-	$(BIN)/python -m benchmarks
+bench: .venv-bench/installed
+	.venv-bench/bin/python -m benchmarks
 
 setup: .venv/installed
 
@@ -33,9 +33,12 @@ setup: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-.venv/installed-bench: requirements-bench.lock .venv/installed
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-bench.lock
+# The peers of the benchmarks move versions that Edgewise pins: they live in an environment of their own.
+.venv-bench/installed: requirements-bench.lock pyproject.toml
+	$(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bench.lock
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
 clean:
-	rm -rf .venv demo-output
+	rm -rf .venv .venv-bench demo-output
