@@ -9,7 +9,7 @@ import httpx
 import numpy as np
 
 from acquisition.tiled_server import RESULTS, connect
-from analysis.export import VOLUMES, parameters
+from analysis.export import FIXED, VOLUMES, parameters
 from analysis.live.mapping import ValenceMap
 
 __all__ = ["Publisher"]
@@ -33,6 +33,7 @@ class Publisher:
         self._client: Any = None
         self._waiting: dict[str, tuple[ValenceMap, Mapping[str, Any]]] = {}
         self._not_before = 0.0
+        self._begun: set[str] = set()
 
     def publish(self, series: str, result: ValenceMap, origin: Mapping[str, Any]) -> None:
         """Send a map now, or as soon as the server answers; an older one that still waits is dropped."""
@@ -63,11 +64,14 @@ class Publisher:
             node = results[series]
             node.update_metadata(metadata, drop_revision=True)
         for name, (unit, meaning) in VOLUMES.items():
+            if series in self._begun and name in FIXED:
+                continue
             values = np.ascontiguousarray(getattr(result, name))
             if name in node:
                 node[name].write(values)
             else:
                 node.write_array(values, key=name, dims=["z", "y", "x"], metadata={"units": unit, "meaning": meaning})
+        self._begun.add(series)
 
 
 def _shells(result: ValenceMap) -> dict[str, list[float | None]]:

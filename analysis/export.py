@@ -13,7 +13,7 @@ import numpy as np
 from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, Code
 from analysis.live.valence_map import ValenceMap
 
-__all__ = ["VOLUMES", "parameters", "write_valence_map"]
+__all__ = ["FIXED", "VOLUMES", "parameters", "write_valence_map"]
 
 VOLUMES = {  # name: (unit, what it is)
     "valence": ("", "valence of the element"),
@@ -27,7 +27,7 @@ VOLUMES = {  # name: (unit, what it is)
     "mask": ("", "inside the particle"),
     "code": ("", "why a voxel has no value: " + ", ".join(f"{code.value} {code.name}" for code in Code)),
 }
-
+FIXED = "depth", "attenuation", "mask"  # by the first energy; every refresh of a map has the same
 
 CROSSING = "last upward crossing of one half below the highest point between the windows"
 
