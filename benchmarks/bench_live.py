@@ -2,11 +2,14 @@
 
 Beside the time on the clock stand the seconds of all processors together, which other work on the machine changes less.
 
-Run with ``python -m benchmarks live``; ``--quick`` takes 128 x 128 and 60 angles. Frames are drawn from a sphere with
-a shell of another valence; they lie in HDF5 files, as the detector would have left them.
+Run with ``python -m benchmarks live``; ``--quick`` takes 128 x 128 and 60 angles, ``python benchmarks/bench_live.py
+--energies 60`` the whole series, which takes ten minutes. 60 energies are planned in any case, so that the values are
+kept as they are in a long series. Frames are drawn from a sphere with a shell of another valence; they lie in HDF5
+files, as the detector would have left them.
 """
 
 import argparse
+import resource
 import tempfile
 import time
 from pathlib import Path
@@ -22,7 +25,9 @@ from analysis.live.series import FrameBlock, Tomogram
 from analysis.live.valence_map import MapSettings
 from analysis.spectra import Normalisation, Spectrum
 
-ENERGIES = (8250.0, 8310.0, 8375.0, 8440.0, 8340.0, 8346.0, 8343.0, 8349.0)
+FIRST = (8250.0, 8310.0, 8375.0, 8440.0, 8340.0, 8346.0, 8343.0, 8349.0)
+GRID = (*np.linspace(8250, 8310, 7), *np.arange(8322, 8325), *np.arange(8330, 8365), *np.linspace(8370, 8440, 15))
+ENERGIES = (*FIRST, *(float(energy) for energy in GRID if energy not in FIRST))
 PIXEL = 0.04  # µm
 LIGHT, DARK = 4000.0, 100.0  # counts
 SCALE = EnergyScale("foil at 8333 eV", "Ni", 8333.0)
@@ -79,14 +84,13 @@ def settings() -> MapSettings:
     return MapSettings(element="Ni", normalisation=windows, references=references, shell_thickness=1.0)
 
 
-def main(size: int = 512, angles: int = 361, energies: int = 6) -> None:
+def main(size: int = 512, angles: int = 361, energies: int = 8) -> None:
     """Print the seconds of each step, energy by energy."""
     rng = np.random.default_rng(1)
-    chosen = ENERGIES[:energies]
-    mapper = ValenceMapper(settings(), chosen)
+    mapper = ValenceMapper(settings(), ENERGIES)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        for energy in chosen:
+        for energy in ENERGIES[:energies]:
             frames = tomogram(folder, energy, size, angles, rng)
             begin, worked = time.perf_counter(), time.process_time()
             mapper.add(frames)
@@ -104,12 +108,16 @@ def main(size: int = 512, angles: int = 361, energies: int = 6) -> None:
             print(f"{text} ({time.process_time() - worked:.1f} s of processors)", flush=True)
             frames.projections.frames[0].unlink()
     mapper.close()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    print(f"{energies} of {len(ENERGIES)} energies, {size} x {size} pixels, {angles} angles: at most {peak:.2f} GiB")
 
 
 if __name__ == "__main__":
     line = argparse.ArgumentParser(description=__doc__)
     line.add_argument("--quick", action="store_true")
-    if line.parse_args().quick:
-        main(size=128, angles=60)
+    line.add_argument("--energies", type=int, default=8)
+    options = line.parse_args()
+    if options.quick:
+        main(size=128, angles=60, energies=options.energies)
     else:
-        main()
+        main(energies=options.energies)
