@@ -3,7 +3,8 @@
 Two independent ways. *Moments*: while the object stays inside the field its centre of mass follows a sinusoid about
 the axis; every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the
 axis, whether the object is inside the field or not; the motion of the object over what is missing to half a turn is
-measured from neighbouring projections and taken off.
+measured from neighbouring projections and taken off. What does not turn (rings, an uneven flat) draws this way to the
+middle of the detector: take it off first (`analysis.stripes`).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _LARGEST_MISSING = 6.0
 _LARGEST_CONFLICT = 0.25
 _PAIRS = 12
 _SAME_ANGLE = 1e-3
+_SAME_VIEW = 0.5  # correlation
 
 
 class RotationAxisError(ValueError):
@@ -236,7 +238,10 @@ def _opposite_pairs(degrees: NDArray[np.float64]) -> list[tuple[int, int, float]
         raise RotationAxisError(
             f"no two views are half a turn apart: {nearest:.1f} degrees are missing, at most {_LARGEST_MISSING} may be"
         )
-    near = order[np.abs(gap[order]) <= max(1.5 * nearest, 1e-6)]
+    step = float(np.median(np.diff(np.sort(degrees))))
+    near = order[np.abs(gap[order]) <= min(max(1.5 * nearest, 1.5 * step), _LARGEST_MISSING)]
+    exact = near[np.abs(gap[near]) <= max(1.5 * nearest, 1e-6)]
+    near = near if len(exact) < _PAIRS else exact
     chosen = near[np.unique(np.linspace(0, len(near) - 1, min(_PAIRS, len(near))).round().astype(int))]
     return [(int(first[k]), int(second[k]), float(gap[k])) for k in chosen]
 
@@ -246,6 +251,10 @@ def _mirror_shift(
 ) -> RowShift:
     """Shift of the mirrored view half a turn on against the other one: twice the axis' distance from the middle."""
     shift = find_row_shift(stack[first][:, ::-1], stack[second])
+    straight = find_row_shift(stack[first], stack[second])
+    if straight.quality > max(shift.quality, _SAME_VIEW):
+        reason = f"the object did not turn: views half a turn apart are alike as they are ({straight.quality:.2f})"
+        return RowShift(shift.dx, shift.sigma, shift.quality, False, reason)
     if abs(missing) < _SAME_ANGLE or not shift.trusted:
         return shift
     drifts = [_motion(stack, degrees, k, missing) for k in (first, second)]

@@ -38,7 +38,7 @@ def find_row_shift(
     *,
     fine: float = 1.5,
     coarse: float = 16.0,
-    least: float = 0.3,
+    least: float = 0.5,
 ) -> RowShift:
     """Shift between (row, column) images along the row; the band-passed correlations of all rows are added.
 

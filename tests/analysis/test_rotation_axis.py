@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from scipy.ndimage import gaussian_filter
 
 from analysis.rotation_axis import RotationAxisError, find_axis
 
@@ -77,6 +78,32 @@ def test_it_refuses_an_empty_field() -> None:
     angles = np.arange(60) * 3.0
     with pytest.raises(RotationAxisError, match=r"no object|faint"):
         find_axis(noisy(np.zeros((60, 32, 64))), angles)
+
+
+def test_it_refuses_an_empty_field_with_an_uneven_flat() -> None:
+    angles = np.arange(61) * 3.0
+    rng = np.random.default_rng(3)
+    pattern = gaussian_filter(rng.normal(size=(64, 128)), 3) * 0.5
+    with pytest.raises(RotationAxisError, match=r"correlate|px of the axis|did not turn"):
+        find_axis(noisy(np.zeros((61, 64, 128))) + pattern, angles)
+
+
+def test_it_refuses_an_object_that_does_not_turn(blobs) -> None:
+    still = np.repeat(blobs.projections([20.0], (48, 96), axis=45.0), 61, axis=0)
+    with pytest.raises(RotationAxisError, match="did not turn"):
+        find_axis(noisy(still), np.arange(61) * 3.0, method="opposite")
+
+
+def test_an_axis_at_the_rim_of_the_field_is_found_or_refused(blobs) -> None:
+    """Views that overlap by a fifth match anywhere; that is no axis."""
+    angles = np.linspace(0.0, 180.0, 61)
+    for axis in (3.0, 8.0, 20.0):
+        projections = noisy(blobs.projections(angles, (48, 64), axis=axis))
+        try:
+            found = find_axis(projections, angles)
+        except RotationAxisError:
+            continue
+        assert abs(found.column - axis) < 0.05
 
 
 def test_it_refuses_too_small_a_range_of_angles(blobs) -> None:
