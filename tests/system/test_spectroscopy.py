@@ -1,7 +1,9 @@
-"""The bulk absorption station over real Channel Access: a short in situ series, and a session at its prompt."""
+"""The bulk absorption station over real Channel Access: a short in situ series, and the how-to page at the prompt."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -15,16 +17,7 @@ from plans.in_situ import in_situ
 
 pytestmark = pytest.mark.system
 
-PROMPT = """
-regions = [(8320, 8340, 10, 1.0)]
-RE(energy_scan(beamline.chambers, beamline.energy, beamline.shutter, element="Ni", regions=regions,
-    foil=beamline.foil, monitors=[beamline.cell, beamline.ring]))
-scan = read_scans(session.documents())[-1]
-print("counted", scan.energy.size, scan.complete, sorted(scan.readings)[0])
-print("beam:", beam.state)
-print("costs", estimate_spectra({"Ni": regions}).points)
-exit
-"""
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "in-situ-xas.md"
 
 
 def test_an_in_situ_series_over_channel_access_is_complete_and_leaves_the_station_safe(
@@ -47,16 +40,21 @@ def test_an_in_situ_series_over_channel_access_is_complete_and_leaves_the_statio
     assert (b.shutter.status.get(), b.cell.status.get()) == ("Closed", "Idle")
 
 
-def test_the_shell_opens_at_the_station_and_its_first_plan_works(tmp_path):
-    # A process of its own: it starts its own simulated station and points libca at it.
-    command = [sys.executable, "-c", "from acquisition.cli import main; main()", "shell", "xas_sim", "--speed", "50"]
-    command += ["--output", str(tmp_path)]
-    done = subprocess.run(command, input=PROMPT, capture_output=True, text=True, timeout=200, check=False)
+def test_the_how_to_page_runs_at_the_prompt_as_it_stands(tmp_path):
+    # A process of its own: it starts its own simulated station and points libca at it. Less of the charge, and faster.
+    page = PAGE.read_text().replace("upper_voltage=4.75", "upper_voltage=4.4").replace("--speed 50", "--speed 150")
+    (shell,) = re.findall(r"^edgewise (shell .*)$", page, re.MULTILINE)
+    typed = "\n".join(re.findall(r"```python\n(.*?)```", page, re.DOTALL)) + "\nexit\n"
+    command = [sys.executable, "-c", "from acquisition.cli import main; main()", *shell.split()]
+    done = subprocess.run(command, input=typed, capture_output=True, text=True, timeout=250, check=False, cwd=tmp_path)
     shown = done.stdout + done.stderr
     assert "Edgewise at simulated XAS station" in shown
-    assert "counted 3 True cell_charge" in shown, shown
-    assert "beam: beam, " in shown
-    assert "costs 3" in shown
+    assert "Error" not in shown, shown
+    moved, half = re.findall(r"axis moved by (\S+) eV; half height (\S+) ±", shown)[0]
+    assert float(moved) == pytest.approx(-0.71, abs=0.1)  # the hidden error; its foil is on a grid of 0.5 eV
+    assert float(half) == pytest.approx(8342.1, abs=0.2)  # NiO, the windows
+    assert re.search(r"mAh +[34]\.\d+ V", shown)
+    assert (tmp_path / "charge" / "charge.png").stat().st_size > 10_000
 
 
 @pytest.mark.parametrize("name", ["txm_sim", "xas_sim"])
