@@ -44,11 +44,12 @@ class Peak:
 
     Attributes
     ----------
-    dy, dx, sigma : pixels; `sigma` from the part of the cross-spectrum that is out of phase
+    dy, dx, sigma : pixels; `sigma` in the worse direction, from the part of the cross-spectrum that is out of phase
     coherence : correlation in the pass band at the maximum, at most 1
     significance : its height in standard deviations of what random phases would give, with the frequencies
         weighted by their strength or alike, whichever tells more
     rival : height of the next maximum over that of the first
+    roundness : curvature of the maximum in its flattest direction over that in its sharpest, 0..1
     """
 
     dy: float
@@ -57,9 +58,10 @@ class Peak:
     coherence: float
     significance: float
     rival: float
+    roundness: float
 
 
-NO_PEAK = Peak(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0)
+NO_PEAK = Peak(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0)
 
 
 def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
@@ -180,7 +182,7 @@ class _Cross:
             turned = self.values * phase_y[:, None] * (np.exp(1j * fx * position[1]).astype(np.complex64) * twice)[None]
             curvature = _second_moments(turned.real, fy, fx)
             if np.linalg.det(curvature) <= 0 or curvature[0, 0] <= 0:
-                return Peak(dy, dx, math.inf, 0.0, 0.0, 0.0)
+                return Peak(dy, dx, math.inf, 0.0, 0.0, 0.0, 0.0)
             gradient = -np.array([fy @ turned.imag.sum(axis=1), turned.imag.sum(axis=0) @ fx])
             step = np.clip(np.linalg.solve(curvature, gradient), -0.5, 0.5)
             position += step
@@ -192,10 +194,11 @@ class _Cross:
         return Peak(
             dy=float(position[0]),
             dx=float(position[1]),
-            sigma=math.sqrt(0.5 * float(np.trace(covariance))) * self.inflation,
+            sigma=math.sqrt(float(np.linalg.eigvalsh(covariance)[-1])) * self.inflation,
             coherence=min(max(height / self.power, 0.0), 1.0),
             significance=self._significance(turned, twice) / self.inflation,
             rival=0.0,
+            roundness=float(np.divide(*np.linalg.eigvalsh(curvature))),
         )
 
     def _significance(self, turned: NDArray[np.complex64], twice: NDArray[np.float32]) -> float:

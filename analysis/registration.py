@@ -26,6 +26,7 @@ _SMALLEST = 16
 _LARGE = 256
 _LEAST_SIGNIFICANCE = 6.0
 _LARGEST_RIVAL = 0.9
+_LEAST_ROUNDNESS = 0.02  # a straight line has 0.01 (its window), a fibre with both ends 0.03, an object 0.5 to 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Shift:
     Attributes
     ----------
     dy, dx : pixels of the moving image, growing with row and column
-    sigma : pixels, standard deviation of each component from noise and from what differs between the images
+    sigma : pixels, standard deviation in the worse direction, from noise and from what differs between the images
     quality : correlation of the two images in the pass band, 0..1
     trusted : False is an alarm: do not use the shift without looking
     reason : why it is not to be trusted, "" where it is
@@ -163,6 +164,8 @@ def _judge(peak: Peak, magnification: float, reach: float, max_sigma: float) -> 
         )
     elif peak.rival > _LARGEST_RIVAL:
         reason = f"a second position fits {peak.rival:.0%} as well"
+    elif peak.roundness < _LEAST_ROUNDNESS:
+        reason = "the structure of the images is straight lines of one direction: along them nothing fixes the shift"
     elif math.hypot(peak.dy, peak.dx) > reach:
         reason = f"the shift of {math.hypot(peak.dy, peak.dx):.1f} px is at or beyond the limit {reach:.1f} px"
     elif not peak.sigma <= max_sigma:

@@ -94,6 +94,22 @@ def test_a_shift_beyond_the_limit_raises_the_alarm() -> None:
     assert not found.trusted
 
 
+def test_straight_lines_raise_the_alarm() -> None:
+    across = np.exp(-((np.arange(256) - 128.0) ** 2) / 50)
+    found = find_shift(
+        counted(np.tile(across, (256, 1)), 1000, 0), counted(np.tile(np.roll(across, 2), (256, 1)), 1000, 1)
+    )
+    assert not found.trusted
+    assert "straight lines" in found.reason
+
+
+def test_a_lattice_raises_the_alarm() -> None:
+    wave = np.cos(2 * np.pi * np.arange(256) / 16)
+    image = 1 + 0.3 * wave[:, None] * wave
+    found = find_shift(counted(image, 1000, 0), counted(np.roll(image, (3, 2), (0, 1)), 1000, 1))
+    assert not found.trusted
+
+
 def test_an_empty_image_raises_the_alarm_and_gives_no_number() -> None:
     found = find_shift(particle(64, 1.0), np.zeros((64, 64)))
     assert not found.trusted
