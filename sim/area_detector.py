@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from sim.records import HANDLED, Bank, Handled, Kind, Record, Severity
 SINGLE, MULTIPLE, CONTINUOUS = range(3)
 IDLE, ACQUIRE, ERROR = 0, 1, 6
 INTERNAL, EXTERNAL = range(2)
+MOST_GAIN = 1000.0
 IMAGE_PERIOD = 0.2  # s: images travel over Channel Access for eyes only
 FAULTS = ("hang", "error", "drop", "bad_file", "disk_full", "lose")
 
@@ -31,11 +32,14 @@ class Exposure:
         Beamline time at which the exposure begins, and its length, s.
     binning : (rows, columns)
         Pixels summed into one.
+    gain : float
+        Counts are multiplied by it.
     """
 
     begin: float
     duration: float
     binning: tuple[int, int] = (1, 1)
+    gain: float = 1.0
 
 
 Image = npt.NDArray[np.uint16]
@@ -99,6 +103,8 @@ class Camera:
         self._set_constants()
         for name in ("BinX", "BinY"):
             self[name].on_put = self._put_binning
+        self["Gain"].on_put = self._put_gain
+        self.changed: list[Callable[[], Awaitable[None]]] = []
         for name in ("AcquireTime", "AcquirePeriod"):
             self[name].on_put = self._put_time
         self["Acquire"].on_put = self._put_acquire
@@ -151,6 +157,11 @@ class Camera:
         """Binning (rows, columns)."""
         return self["BinY"].value, self["BinX"].value
 
+    @property
+    def gain(self) -> float:
+        """Counts are multiplied by it."""
+        return float(self["Gain"].value)
+
     async def _pair(self, name: str, value: Any) -> None:
         await self[name].post(value)
         await self[name + "_RBV"].post(value)
@@ -159,6 +170,15 @@ class Camera:
         accepted = value if 0 <= value < 1e6 else record.value
         await self._bank[record.name + "_RBV"].post(accepted)
         return float(accepted)
+
+    async def _put_gain(self, record: Record, value: float) -> Handled:
+        await self._pair("Gain", value if 0 < value <= MOST_GAIN else record.value)
+        await self._show_changes()
+        return HANDLED
+
+    async def _show_changes(self) -> None:
+        for show in self.changed:
+            await show()
 
     async def _put_binning(self, record: Record, value: int) -> Handled:
         size = self._scene.shape[0 if record.name.endswith("BinY") else 1]
@@ -170,6 +190,7 @@ class Camera:
         await self["ArraySizeX_RBV"].post(columns)
         await self["ArraySizeY_RBV"].post(rows)
         await self["ArraySize_RBV"].post(2 * rows * columns)
+        await self._show_changes()
         return HANDLED
 
     async def _put_acquire(self, _record: Record, value: int) -> Handled:
@@ -239,7 +260,7 @@ class Camera:
             if self.fault == "hang":
                 await asyncio.Event().wait()
             duration = self["AcquireTime"].value
-            exposure = Exposure(begin, duration, self.binning)
+            exposure = Exposure(begin, duration, self.binning, self.gain)
             await self._clock.sleep_until(begin + duration)
             attributes, develop = self._scene.snapshot(exposure)
             await self._clock.sleep_until(begin + duration + self._readout)

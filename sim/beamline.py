@@ -170,24 +170,19 @@ def build(simulation: Simulation) -> Beamline:
         effects=effects, amplitudes=simulation.amplitudes, bragg_error=simulation.bragg_error, seed=simulation.seed,
     )  # fmt: skip
 
-    def pixel() -> float:
-        if not effects.magnification:
-            return simulation.pixel_size
-        return 1e3 * instrument.pixel_size(mono.energy.value, motors["detector:z"].position)
-
     def flux() -> float:
         pixels = simulation.shape[0] * simulation.shape[1]
         arriving = mono.throughput() * photon_shutter.open * ring.current() / ring.nominal
         return simulation.photon_rate * pixels * arriving
 
-    _add_optics(bank, simulation, mono, lens, motors["detector:z"], pixel)
     frames = bank.add(prefix + "sim:Frames", PHYSICS, enums=("Physics", "Ready made"))
     cell = Cell(bank, prefix + "cell:", clock)
     parts = Parts(motors, mono, shutter, photon_shutter, ring, effects, frames, cell)
     scene = Microscope(simulation, parts, instrument)
     camera = Camera(bank, prefix + "cam:", clock, scene, readout=simulation.readout)
+    _add_optics(bank, prefix, lens, simulation.focus_error)
+    _add_scale(bank, simulation, parts, camera, instrument)
     PositionCompare(bank, prefix + "fly:", clock, motors["sample:rot"], camera)
-    bank.add(prefix + "cam:PhotonsPerCount", simulation.photons_per_count, read_only=True)
     FluxMonitor(bank, prefix + "flux:", clock, rate=flux, seed=simulation.seed)
     station = _add_station(bank, simulation, clock, cell, matter, mono, lambda: flux() * shutter.open)
     _add_controls(bank, prefix + "sim:", clock, effects)
@@ -200,31 +195,41 @@ def build(simulation: Simulation) -> Beamline:
     return Beamline(bank, simulation, clock, specimen, tuple(matter), instrument, lens, parts)
 
 
-def _add_optics(
-    bank: Bank,
-    simulation: Simulation,
-    mono: Monochromator,
-    lens: optics.ZonePlate,
-    camera: Motor,
-    pixel: Callable[[], float],
-) -> None:
-    """Add what the zone plate says of itself and the pixel size, which follows the energy and camera read-backs."""
-    prefix = simulation.prefix
+def _add_optics(bank: Bank, prefix: str, lens: optics.ZonePlate, focus_error: float) -> None:
+    """Add what the zone plate says of itself."""
     constants = (
         ("Diameter", lens.diameter, "um"),
         ("OuterZoneWidth", lens.outer_zone_width, "nm"),
-        ("ReferenceZ", lens.reference_z - simulation.focus_error, "mm"),
+        ("ReferenceZ", lens.reference_z - focus_error, "mm"),
         ("ReferenceEnergy", lens.reference_energy, "eV"),
     )
     for name, value, units in constants:
         bank.add(f"{prefix}zp:{name}", value, units=units, read_only=True)
-    record = bank.add(prefix + "cam:PixelSize", pixel(), units="nm", precision=4, read_only=True)
+
+
+def _add_scale(bank: Bank, simulation: Simulation, parts: Parts, camera: Camera, instrument: Instrument) -> None:
+    """Add what turns pixels into lengths and counts into photons; it follows energy, camera, binning and gain."""
+    prefix, distance = simulation.prefix, parts.motors["detector:z"]
+
+    def pixel() -> float:
+        size = simulation.pixel_size
+        if parts.effects.magnification:
+            size = 1e3 * instrument.pixel_size(parts.mono.energy.value, distance.position)
+        return size * camera.binning[1]
+
+    def photons() -> float:
+        return simulation.photons_per_count / camera.gain
+
+    size = bank.add(prefix + "cam:PixelSize", pixel(), units="nm", precision=4, read_only=True)
+    per_count = bank.add(prefix + "cam:PhotonsPerCount", photons(), read_only=True)
 
     async def show() -> None:
-        await record.post(pixel())
+        await size.post(pixel())
+        if per_count.value != photons():
+            await per_count.post(photons())
 
-    mono.followers.append(show)
-    camera.moved.append(show)
+    for followed in (parts.mono.followers, distance.moved, camera.changed):
+        followed.append(show)
 
 
 def _add_station(

@@ -46,6 +46,8 @@ class State:
     time : float
         Beamline time, s.
     binning : (rows, columns)
+    gain : float
+        Of the camera: signal, dark current and hot pixels are multiplied by it.
     oxidation : float
         Of the metals, 0 pristine to 1 as the specimen's valences say.
     effects : frozenset of str
@@ -63,6 +65,7 @@ class State:
     duration: float = 0.5
     time: float = 0.0
     binning: tuple[int, int] = (1, 1)
+    gain: float = 1.0
     oxidation: float = 1.0
     sweep: float = 0.0
     effects: frozenset[str] = frozenset(Effects.names())
@@ -82,7 +85,7 @@ class Instrument:
     photon_rate : float
         Photons per second and pixel in the unattenuated beam at nominal ring current.
     photons_per_count : float
-        Of the camera.
+        Of the camera at gain 1.
     """
 
     def __init__(
@@ -198,7 +201,7 @@ class Instrument:
         photons = _binned(photons, state.binning)
         if "photon_noise" in state.effects:
             photons = self._counted(photons)
-        return self._digitised(photons / np.float32(self._photons_per_count), state)
+        return self._digitised(photons * np.float32(state.gain / self._photons_per_count), state)
 
     def _arriving(self, state: State) -> Single:
         """Return the light on the camera relative to the mean of the open beam; the zeroth order makes no image."""
@@ -222,11 +225,12 @@ class Instrument:
     def _digitised(self, counts: Single, state: State) -> npt.NDArray[np.uint16]:
         size = self._amplitudes
         if "dark_current" in state.effects:
-            level = np.float32(size.dark_offset + size.dark_rate * state.duration * np.prod(state.binning))
+            dark = size.dark_rate * state.duration * state.gain * np.prod(state.binning)
+            level = np.float32(size.dark_offset + dark)
             noise = self._noise.standard_normal(counts.shape, dtype=np.float32)
             counts = counts + level + np.float32(size.read_noise) * noise
         if "hot_pixels" in state.effects:
-            counts = counts + _binned(self._hot * np.float32(state.duration), state.binning)
+            counts = counts + _binned(self._hot * np.float32(state.duration * state.gain), state.binning)
         if "zingers" in state.effects:
             hit = self._noise.random(counts.shape, dtype=np.float32) < size.zingers
             counts = np.where(hit, counts + np.float32(20000), counts)

@@ -62,6 +62,7 @@ class Microscope:
             duration=exposure.duration,
             time=middle,
             binning=exposure.binning,
+            gain=exposure.gain,
             oxidation=oxidation(self._parts.cell.soc()) if self._simulation.follows_cell else 1.0,
             effects=frozenset(name for name in Effects.names() if getattr(self._parts.effects, name)),
         )

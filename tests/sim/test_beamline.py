@@ -58,6 +58,26 @@ def test_ssrl_sequence_has_eight_per_cent_of_light(run):
     assert 0.06 < (3 * 0.5 + 10 * 0.3) / duration < 0.079
 
 
+def test_pixel_size_and_photons_per_count_follow_binning_and_gain(run):
+    bank = build(Simulation.from_dict(TINY)).bank
+
+    async def work():
+        await bank["SIM:cam:cam1:BinX"].put(2)
+        await bank["SIM:cam:cam1:BinY"].put(2)
+        await bank["SIM:cam:cam1:Gain"].put(4.0)
+        await bank["SIM:cam:cam1:Gain"].put(-1.0)  # no gain; the record stays as it is
+
+    run(work())
+    assert bank["SIM:cam:PixelSize"].value == pytest.approx(1600.0)
+    assert bank["SIM:cam:PhotonsPerCount"].value == pytest.approx(2.0)
+
+
+def test_the_pixel_shrinks_as_the_camera_moves_away(run):
+    bank = build(Simulation.from_dict(TINY | {"magnification": 30.0, "speed": 1e4})).bank
+    run(bank["SIM:detector:z"].put(50.0))  # mm; the camera stands 42.4 mm x 31 behind the lens
+    assert bank["SIM:cam:PixelSize"].value == pytest.approx(800.0 / (1 + 50.0 / (30 * 42.42)), rel=1e-3)
+
+
 def test_same_prefix_gives_the_same_names_in_every_configuration():
     one = build(Simulation.from_dict(TINY))
     other = build(Simulation.from_dict(TINY | {"prefix": "B:", "others": ["Mn"], "magnification": 30.0}))

@@ -56,6 +56,13 @@ def test_counts_are_photons_over_gain(instrument):
     assert image.var() == pytest.approx(image.mean() / 8, rel=0.1)
 
 
+def test_gain_multiplies_the_signal_and_its_noise_but_not_the_offset(instrument):
+    light = {"effects": {"photon_noise", "dark_current"}, "sample": (1000.0, 0.0, 0.0)}
+    weak, strong = (instrument.image(state(gain=gain, **light)).astype(float) for gain in (1.0, 2.0))
+    assert (strong.mean() - 100.0) / (weak.mean() - 100.0) == pytest.approx(2.0, rel=1e-3)
+    assert strong.var() / weak.var() == pytest.approx(4.0, rel=0.15)  # of 3072 pixels each
+
+
 def test_few_photons_are_poisson_distributed(instrument):
     dim = state(effects={"photon_noise"}, duration=2e-4, sample=(1000.0, 0.0, 0.0))
     counts = np.concatenate([instrument.image(dim).ravel() for _ in range(5)]) * 8.0
@@ -98,6 +105,19 @@ def test_defocus_softens_the_surface(instrument):
         for z in (LENS.focus(8400.0), LENS.focus(8400.0) + 1.0)
     )
     assert soft < 0.6 * sharp
+
+
+def test_a_sample_out_of_its_plane_is_out_of_focus(instrument):
+    sharp, soft, followed = (
+        np.abs(np.diff(instrument.transmission(state(effects={"defocus"}, **places)), axis=1)).max()
+        for places in (
+            {},
+            {"sample": (0.0, 0.0, 1.0)},  # mm
+            {"sample": (0.0, 0.0, 1.0), "zone_plate": (0.0, 0.0, LENS.focus(8400.0) + 1.0)},
+        )
+    )
+    assert soft < 0.6 * sharp
+    assert followed == sharp
 
 
 def test_fixed_camera_shrinks_the_particle_with_energy(instrument):
