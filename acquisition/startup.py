@@ -38,7 +38,8 @@ SPECTROSCOPY = """\
   beamline       energy, chambers, foil, shutter, cell, ring, flux; e.g. beamline.cell.voltage.get()
   energy_scan    a spectrum with its foil; in_situ: spectra while the cell charges; energy_scan? shows the help
   estimate_spectra          how long they take
-  read_scans, cell_record   spectra and the cell's record from documents, e.g. read_scans(session.documents())"""
+  read_scans, cell_record   spectra and the cell's record from documents, e.g. read_scans(session.documents())
+  charge_report             edges and cell of a series together, as a table and a picture"""
 
 SPECTROSCOPY_PLAN = """\
   regions = [(8200, 8320, 10, 1.0), (8325, 8360, 0.5, 1.0), (8365, 8500, 5, 1.0)]   # first, last, step (eV), seconds
@@ -102,6 +103,7 @@ def _tomography_names() -> dict[str, Any]:
 
 
 def _spectroscopy_names() -> dict[str, Any]:
+    from acquisition.charge_report import charge_report
     from analysis.absorption_runs import read_scans
     from analysis.cell_runs import cell_record
     from plans.energy_scan import energy_scan
@@ -114,6 +116,7 @@ def _spectroscopy_names() -> dict[str, Any]:
         "estimate_spectra": estimate_spectra,
         "read_scans": read_scans,
         "cell_record": cell_record,
+        "charge_report": charge_report,
     }
 
 

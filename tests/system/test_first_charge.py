@@ -4,11 +4,14 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from acquisition import beamline
 from acquisition.channel_access import set_timeouts
+from acquisition.charge_report import charge_report
 from acquisition.config import load_file, packaged
 from acquisition.engine import make_engine
+from acquisition.errors import EdgewiseError
 from acquisition.journal import read_series
 from analysis.absorption_runs import RunError, on_foil_scale, read_scan, read_scans, spectrum_series
 from analysis.cell_runs import cell_record
@@ -203,3 +206,17 @@ def test_the_charge_ended_when_the_held_current_had_fallen(charge):
     assert record.potential.max() == pytest.approx(4.78, abs=0.03)
     held = record.potential > 4.75
     assert 0.0 <= record.current[held][-1] < 1.0 < record.current.max()
+
+
+def test_the_report_draws_the_charge_and_says_what_each_edge_did(charge, tmp_path):
+    printed = Console(record=True, width=100)
+    report = charge_report(charge[1], tmp_path / "charge.png", console=printed)
+    edges = report.elements["Ni"].edges
+    assert np.ptp(edges.energy) > 1.0  # eV, of the 4.1 eV between valence 2 and 3.6
+    assert f"{edges.energy[0]:.3f}" in printed.export_text()
+    assert (tmp_path / "charge.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_spectrum_without_a_charge_is_no_report(charge, tmp_path):
+    with pytest.raises(EdgewiseError, match="no run of in_situ"):
+        charge_report(charge[0], tmp_path / "charge.png")
