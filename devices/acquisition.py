@@ -42,16 +42,25 @@ class FrameCount:
 
     def expect(self, frames: int, status: DeviceStatus, who: str) -> None:
         """End `status` when `frames` frames in all are in the file of device `who`."""
+        self.release()
         with self._lock:
             self._wanted, self._status, self._started, self._who = frames, status, False, who
         fail_on_disconnect(status, self._acquire, self._captured)
         status.add_callback(self._forget)
 
+    def release(self) -> None:
+        """End what nobody waits for any more, so that its limit does not stop the camera in a later acquisition."""
+        with self._lock:
+            status, self._status = self._status, None
+            self._cancel()
+        if status is not None:
+            finish(status)
+
     def close(self) -> None:
         """Stop watching."""
+        self.release()
         for signal, token in self._tokens:
             signal.unsubscribe(token)
-        self._cancel()
 
     def _look(self, obj: EpicsSignalBase | None = None, **_: Any) -> None:
         with self._lock:

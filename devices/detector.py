@@ -134,6 +134,15 @@ class Detector(Device):
         put_if_connected(self.writer.capture, 0)
         return list(super().unstage())
 
+    def pause(self) -> None:
+        """End an acquisition without an error: a plan that is paused prepares its block again when it goes on."""
+        if self._count is not None:
+            self._count.release()
+        self._stop_camera()
+
+    def resume(self) -> None:
+        """Nothing; the RunEngine pauses only what can also resume."""
+
     def prepare(self, value: dict[str, float]) -> StatusBase:
         """Open the file for a block. A second call, as after a pause, waits for the first and replaces its block.
 

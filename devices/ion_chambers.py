@@ -142,6 +142,9 @@ class IonChambers(Device):
     def _stop_counter(self) -> None:
         put_if_connected(self.counter.count, 0)
 
+    def resume(self) -> None:
+        """Nothing; the RunEngine pauses only what can also resume."""
+
     def _reason_not_counted(self, seconds: float, before: float) -> str | None:
         elapsed = float(self.counter.elapsed.get())
         if self.counter.elapsed.timestamp <= before:

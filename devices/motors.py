@@ -118,9 +118,16 @@ class Motor(EpicsMotor):
         timer.start()
 
     def _judge(self, status: MoveStatus) -> None:
-        if self._move_status is status and self.motor_done_move.get():
+        """Ask the record itself; its monitors may be later than the end of the put where a machine is busy."""
+        try:
+            done = self.motor_done_move.get(use_monitor=False)
+            position = float(self.user_readback.get(use_monitor=False))
+        except (TimeoutError, DisconnectedError) as reason:
+            fail(status, reason)
+            return
+        if self._move_status is status and done:
             alarm = int(self.user_readback.alarm_severity)
-            self._done_moving(success=alarm <= int(self.tolerated_alarm), final=True)
+            self._done_moving(success=alarm <= int(self.tolerated_alarm), final=True, position=position)
 
     def _done_moving(
         self,
@@ -128,12 +135,14 @@ class Motor(EpicsMotor):
         timestamp: float | None = None,
         value: Any = None,
         final: bool = False,
+        position: float | None = None,
         **_: Any,
     ) -> None:
         """Called when DMOV turns 1, which may still be the end of an earlier move: only `final` is failure."""
+        position = self.position if position is None else position
         with self._move_lock:
             status = self._move_status
-            reason = None if status is None else self._reason_not_arrived(float(status.target), success)
+            reason = None if status is None else self._reason_not_arrived(position, float(status.target), success)
             if reason is not None and not final:
                 return
             self._move_status = None
@@ -167,8 +176,7 @@ class Motor(EpicsMotor):
     def _stop_record(self) -> None:
         put_if_connected(self.motor_stop, 1)
 
-    def _reason_not_arrived(self, target: float, success: bool) -> str | None:
-        position = self.position
+    def _reason_not_arrived(self, position: float, target: float, success: bool) -> str | None:
         where = f"{self.name}: at {position:.6g} {self.egu}, sent to {target:.6g} {self.egu}"
         if self.limit_violation.get():
             return f"{where}: the record refuses it as beyond its soft limits {self.limits}"
