@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from acquisition.channel_access import set_timeouts
 from sim.beamline import Beamline, build
 from sim.control_layer import InProcess, install
 from sim.simulation import Simulation
@@ -36,6 +37,7 @@ def beamline(simulation: Simulation) -> Beamline:
 @pytest.fixture
 def layer(beamline: Beamline) -> Iterator[InProcess]:
     """The beamline's records behind ophyd in this process."""
+    set_timeouts()  # before the first signal of this process, whatever test it is
     layer = install(beamline.bank)
     yield layer
     layer.close()

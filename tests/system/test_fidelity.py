@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from acquisition import beamline
+from acquisition.channel_access import set_timeouts
 from acquisition.config import load_file, packaged
 from acquisition.engine import make_engine
 from acquisition.journal import read
@@ -61,6 +62,7 @@ def loop(tmp_path):
         path.write_text(packaged(station).read_text() + TINY)
         simulation = Simulation.from_toml(path)
         hidden = build(simulation.replace(effects=dataclasses.replace(simulation.effects, **effects), **settings))
+        set_timeouts()
         layers.append(install(hidden.bank))
         file = load_file(path)
         frames = file.storage.model_copy(update={"frames": tmp_path / "frames"})

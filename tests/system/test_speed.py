@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from acquisition import beamline
+from acquisition.channel_access import set_timeouts
 from acquisition.config import load_file, packaged
 from acquisition.engine import make_engine
 from acquisition.journal import read
@@ -35,6 +36,7 @@ def series(tmp_path):
         path = folder / "beamline.toml"
         path.write_text(packaged("txm_sim").read_text() + SETTINGS + f"speed = {speed}\n")
         layer = install(build(Simulation.from_toml(path)).bank)
+        set_timeouts()
         try:
             file = load_file(path)
             frames = file.storage.model_copy(update={"frames": folder / "frames"})
