@@ -45,6 +45,8 @@ def cramer_rao(jacobian: ArrayLike, sigma: ArrayLike, gradient: ArrayLike) -> fl
     noise = np.broadcast_to(np.asarray(sigma, dtype=np.float64), J.shape[1:])
     if g.shape != J.shape[:1]:
         raise ValueError(f"gradient has shape {g.shape}; the jacobian {J.shape} needs ({J.shape[0]},)")
+    if not np.isfinite(J).all():
+        raise ValueError("the jacobian has values that are not finite")
     if not (noise > 0).all():
         raise ValueError(f"sigma {noise.min()} is not positive")
     size = np.linalg.norm(J / noise, axis=1)

@@ -8,6 +8,7 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.edge import LEAST_JUMP
 from analysis.spectra import FloatArray, checked_energies
 
 MOST_REFERENCES = 6
@@ -16,7 +17,7 @@ PART = 65536  # voxels fitted together: keeps the working set small
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Combination:
-    """Fractions of R references in N voxels; NaN where the spectrum is not finite or has no positive jump.
+    """Fractions of R references in N voxels; NaN where the spectrum is not finite or the jump is not certain.
 
     Attributes
     ----------
@@ -71,6 +72,8 @@ def linear_combination(
         raise ValueError(f"{refs.shape[0]} references are outside 1..{MOST_REFERENCES}")
     if not (noise > 0).all():
         raise ValueError(f"sigma {noise.min()} is not positive")
+    if background_order < -1:
+        raise ValueError(f"background_order {background_order} is below -1, no background")
     x = (energy - energy.mean()) / max(float(np.ptp(energy)), 1.0)
     background = np.vander(x, background_order + 1, increasing=True).T
     subsets = _subsets(refs.shape[0]) if non_negative else [tuple(range(refs.shape[0]))]
@@ -124,7 +127,8 @@ def _best(
         weights = solver.coefficients @ values
         chi2 = ((white - solver.hat @ white) ** 2).sum(axis=0)
         jump = weights.sum(axis=0)
-        allowed = (jump > 0) & np.isfinite(chi2) & (chi2 < least)
+        certain = LEAST_JUMP * np.sqrt(solver.covariance.sum())
+        allowed = (jump > 0) & (jump >= certain) & np.isfinite(chi2) & (chi2 < least)
         if len(solvers) > 1:
             allowed &= (weights >= 0).all(axis=0)
         if not allowed.any():

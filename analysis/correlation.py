@@ -15,6 +15,7 @@ Pair = tuple[Image, Image]
 _COARSE = 128
 _PASSES = 4
 _SETTLED = 0.05
+_ROUNDING = 1e-7  # of the largest value: less is no structure
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class _Spectra:
     powers: tuple[NDArray[np.float32], NDArray[np.float32]]
     shape: tuple[int, int]
     inflation: float
+    rounding: float
 
     @staticmethod
     def of(pairs: list[Pair], rest: tuple[float, float] = (0.0, 0.0)) -> _Spectra:
@@ -129,14 +131,16 @@ class _Spectra:
             cross += fb * np.conj(fa)
             power_a += fa.real**2 + fa.imag**2
             power_b += fb.real**2 + fb.imag**2
+        largest = max(float(np.abs(image).max()) for pair in pairs for image in pair)
+        rounding = len(pairs) * (rows * columns * _ROUNDING * largest) ** 2
         inflation = math.prod(math.sqrt(w.size * float(np.sum(w**4))) / float(np.sum(w**2)) for w in window)
-        return _Spectra(cross, (power_a, power_b), (rows, columns), inflation)
+        return _Spectra(cross, (power_a, power_b), (rows, columns), inflation, rounding)
 
     def within(self, band: Band) -> _Cross | None:
         """Weighted cross-spectrum; None where one side has nothing in the pass band."""
         weights = band.weights(self.shape)
         a, b = (2.0 * float(np.sum(power * weights)) for power in self.powers)
-        if min(a, b) <= 0:
+        if min(a, b) <= self.rounding:
             return None
         return _Cross(self.cross * weights, self.shape, band, weights, math.sqrt(a * b), self.inflation)
 

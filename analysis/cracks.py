@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from analysis.crack_kernels import neighbour_spread
-from analysis.morphology import MorphologyError, bounding_box, depth, particle_mask
+from analysis.morphology import MorphologyError, bounding_box, depth, particle_mask, require_voxel_size
 from analysis.shell_bins import checked_edges
 from analysis.threads import available_threads
 
@@ -165,8 +165,7 @@ def segment_cracks(
         When there is no particle, shapes differ, or particle and surroundings have no contrast.
     """
     raw = np.asarray(volume, dtype=np.float32)
-    if not voxel_size > 0:
-        raise MorphologyError(f"voxel size {voxel_size} µm is not above 0")
+    require_voxel_size(voxel_size)
     if raw.ndim != 3 or not np.isfinite(raw).all():
         raise MorphologyError(f"volume {raw.shape} is not of axes (z, y, x), or has voxels that are not finite")
     inside = particle_mask(raw, smooth=smooth) if mask is None else np.asarray(mask, dtype=bool)

@@ -137,11 +137,15 @@ def next_energy(
     """
     if not target > 0:
         raise ValueError(f"target {target} eV is not positive")
+    if not exposures or not all(t > 0 for t in exposures):
+        raise ValueError(f"exposures {tuple(exposures)} s are not all positive")
+    if not overhead >= 0:
+        raise ValueError(f"overhead {overhead} s is not 0 or more")
     now = knowledge.sigma
     if now <= target:
         return Choice(None, None, 0.0, now, f"target {target:g} eV is met: {now:.3g} eV expected")
     spent = float(knowledge.exposures.sum())
-    allowed = [t for t in exposures if t > 0 and spent + t <= most]
+    allowed = [t for t in exposures if spent + t <= most]
     if not allowed:
         return Choice(None, None, 0.0, now, f"{most:g} s of exposure are spent; {now:.3g} eV expected")
     loss = np.stack([_variance_after(knowledge, t) for t in allowed])

@@ -129,6 +129,8 @@ def half_height(
         raise ValueError(f"mu has shape {values.shape}, energies {energies.shape}")
     values = values[order]
     maps = half_height_maps(energies, normalisation, search)
+    if sigma is not None and (np.asarray(sigma) < 0).any():
+        raise ValueError(f"sigma {np.min(sigma)} is negative")
     noise = np.full(energies.size, np.nan) if sigma is None else np.broadcast_to(sigma, energies.shape)[order]
     return _read_one(maps, values, noise)
 
@@ -144,7 +146,7 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
 
     if not np.isfinite(values).all():
         return nothing(Code.NOT_MEASURED)
-    if not jump > 0 or jump < LEAST_JUMP * jump_sigma:
+    if not jump > 1e-12 * np.abs(values).max() or jump < LEAST_JUMP * jump_sigma:
         return nothing(Code.NO_JUMP)
     at, peak = np.empty(1, np.int32), np.empty(1, np.int32)
     crossing.find_brackets(height, 1, maps.first, maps.last, at, peak)
@@ -175,6 +177,8 @@ def _checked(
 ) -> tuple[FloatArray, Float32Array, FloatArray, Float32Array | None]:
     """Sort by energy; return energies, spectra [E, N], typical noise [E], and the noise per voxel if given."""
     given = np.asarray(energies, dtype=np.float64)
+    if np.iscomplexobj(spectra):
+        raise ValueError("spectra are complex; absorption is real")
     values = np.asarray(spectra, dtype=np.float32)
     noise: NDArray[np.floating] = np.asarray(sigma)
     if given.ndim != 1 or values.ndim != 2 or values.shape[0] != given.size:
@@ -188,8 +192,12 @@ def _checked(
     per_voxel: Float32Array | None = None
     if noise.ndim == 2:
         per_voxel = np.ascontiguousarray(noise if in_order else noise[order], dtype=np.float32)
-        with np.errstate(invalid="ignore"):
-            noise = np.sqrt(np.nanmean(per_voxel.astype(np.float64) ** 2, axis=1))
+        known = ((per_voxel > 0) & np.isfinite(per_voxel)).all(axis=0)  # other voxels are not measured
+        if not known.any():
+            raise ValueError("no voxel has a sigma that is a positive number at every energy")
+        if not known.all():
+            per_voxel = np.where(known, per_voxel, np.float32(np.nan))
+        noise = np.sqrt((per_voxel[:, known].astype(np.float64) ** 2).mean(axis=1))
     elif noise.ndim == 1:
         noise = noise[order]
     typical = np.broadcast_to(noise, energy.shape).astype(np.float64)
@@ -202,7 +210,9 @@ def _checked(
 def _checked_mask(mask: NDArray[np.bool_] | None, count: int) -> NDArray[np.bool_] | None:
     if mask is None:
         return None
-    wanted = np.asarray(mask, dtype=bool)
+    wanted = np.asarray(mask)
+    if wanted.dtype != bool:
+        raise ValueError(f"mask has type {wanted.dtype}; bool is needed")
     if wanted.shape != (count,):
         raise ValueError(f"mask has shape {wanted.shape}; the spectra hold {count} voxels")
     return wanted

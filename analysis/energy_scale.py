@@ -7,6 +7,7 @@ foil on the same axis.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -52,6 +53,12 @@ class EnergyScale:
     element: str | None = None
     foil_energy: float | None = None
     sigma: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.foil_energy is not None and not (math.isfinite(self.foil_energy) and self.foil_energy > 0):
+            raise ScaleError(f"foil energy {self.foil_energy} eV of {self.name!r} is not a positive number")
+        if not self.sigma >= 0:
+            raise ScaleError(f"sigma {self.sigma} eV of {self.name!r} is not 0 or more")
 
     def agrees_with(self, other: EnergyScale, *, tolerance: float = 0.05) -> bool:
         """Whether energies on both may be compared: one axis, or one foil within ``tolerance`` eV."""

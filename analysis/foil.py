@@ -78,6 +78,8 @@ def foil_position(
         point, too, and the spectrum of a holder without a foil is noise.
     """
     e, m = _checked(energy, mu)
+    if not (half_width > 0 and search > 0):
+        raise ValueError(f"half_width {half_width} eV and search {search} eV must be above 0")
     inside = np.flatnonzero(np.abs(e - near) <= search)
     if inside.size < 5:
         raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")

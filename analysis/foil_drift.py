@@ -82,6 +82,8 @@ def foil_drift(
     e = np.asarray(energies, dtype=np.float64)
     if f.shape[1] != e.size:
         raise ValueError(f"foils have {f.shape[1]} points but energies {e.size}")
+    if times is not None and np.shape(times) != (f.shape[0],):
+        raise ValueError(f"times have shape {np.shape(times)}; {f.shape[0]} foil spectra need ({f.shape[0]},)")
     good = np.isfinite(f).all(axis=1)
     if not good.any():
         raise ScaleError(f"none of {f.shape[0]} foil spectra is finite")

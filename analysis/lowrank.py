@@ -182,7 +182,8 @@ def residual_noise(second: FloatArray, ratio: float) -> FloatArray:
     if size < FEWEST_ENERGIES_FOR_NOISE:
         return np.ones(size)
     unit = np.eye(size)
-    noise = np.sqrt(1 / np.diag(np.linalg.inv(second + NEGLIGIBLE * unit)) / (1 - ratio))
+    alone = np.diag(np.linalg.inv(second + NEGLIGIBLE * unit))
+    noise = np.sqrt(1 / np.maximum(alone, NEGLIGIBLE) / (1 - ratio))  # rounding may spoil spectra without noise
     for _ in range(NOISE_TURNS):
         noise = np.maximum(noise, LEAST_NOISE_RATIO)
         white = second / np.outer(noise, noise)
@@ -190,7 +191,7 @@ def residual_noise(second: FloatArray, ratio: float) -> FloatArray:
         signal = vectors[:, values > (1 + np.sqrt(ratio)) ** 2][:, -(size // 2) :]
         rest = unit - signal @ signal.T
         left = np.einsum("ij,ji->i", rest @ white, rest) / np.maximum(np.diag(rest), LEAST_LEFT)
-        noise = noise * np.sqrt(left)
+        noise = noise * np.sqrt(np.maximum(left, 0.0))
         if np.abs(left - 1).max() < SETTLED:
             break
     return np.maximum(noise, LEAST_NOISE_RATIO)

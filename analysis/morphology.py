@@ -20,7 +20,15 @@ Array = NDArray[np.float64]
 Mask = NDArray[np.bool_]
 Volume32 = NDArray[np.float32]
 
-__all__ = ["MorphologyError", "Particles", "bounding_box", "depth", "label_particles", "particle_mask"]
+__all__ = [
+    "MorphologyError",
+    "Particles",
+    "bounding_box",
+    "depth",
+    "label_particles",
+    "particle_mask",
+    "require_voxel_size",
+]
 
 
 class MorphologyError(ValueError):
@@ -114,6 +122,7 @@ def label_particles(
     connectivity : {6, 18, 26}
         Which neighbours belong together.
     """
+    require_voxel_size(voxel_size)
     given = np.asarray(mask)
     inside = _checked_mask(particle_mask(given) if given.dtype.kind == "f" else given)
     labels, count = _connected(inside, connectivity, neck / voxel_size)
@@ -208,9 +217,14 @@ def depth(
     ndarray of float32, axes (z, y, x)
         µm; 0 outside.
     """
+    require_voxel_size(voxel_size)
     labels = np.asarray(mask)
     if labels.ndim != 3:
         raise MorphologyError(f"mask has axes {labels.shape}, (z, y, x) is needed")
+    if labels.dtype.kind not in "biu":
+        raise MorphologyError(f"mask has type {labels.dtype}; bool or labels are needed (particle_mask finds them)")
+    if not border_is_surface and labels.size and labels.flat[0] and (labels == labels.flat[0]).all():
+        raise MorphologyError("the particle fills the volume: it has no surface, unless border_is_surface")
     if labels.dtype == bool:
         labels = labels.view(np.uint8)
     result = np.zeros(labels.shape, np.float32)
@@ -230,6 +244,12 @@ def _below_surface(distance: Volume32, voxel_size: float) -> None:
         d = distance[i]
         if d > 0:
             distance[i] = (d - min(np.float32(0.5), np.float32(0.43) / np.sqrt(d))) * voxel_size
+
+
+def require_voxel_size(voxel_size: float) -> None:
+    """Raise `MorphologyError` unless voxels are cubes of a positive size (µm)."""
+    if np.ndim(voxel_size) or not (np.isfinite(voxel_size) and voxel_size > 0):
+        raise MorphologyError(f"voxel size {voxel_size} µm is not one positive number; resample to cubic voxels")
 
 
 def bounding_box(mask: NDArray[np.generic], *, margin: int = 1) -> tuple[slice, slice, slice]:

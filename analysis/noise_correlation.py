@@ -66,15 +66,20 @@ def noise_correlation(noise: ArrayLike, mask: ArrayLike, *, reach: int = 4, seed
     inside = np.asarray(mask, dtype=bool)
     if values.ndim != 3 or values.shape != inside.shape:
         raise MorphologyError(f"noise {values.shape} and mask {inside.shape} must be volumes of one shape")
+    if reach < 0:
+        raise MorphologyError(f"reach {reach} is below 0")
     centres = _centres(inside & np.isfinite(values), seed, _CENTRES)
     if centres.shape[0] < 1000:
         raise MorphologyError(f"{centres.shape[0]} voxels are too few to measure a correlation, 1000 are needed")
-    mean = float(values[inside].mean())
+    measured = inside & np.isfinite(values)
+    mean = float(values[measured].mean())
     size = 2 * reach + 1
     products, pairs = np.zeros((size,) * 3), np.zeros((size,) * 3)
-    kernels.lag_products(values - np.float32(mean), inside, centres, reach, products, pairs)
+    kernels.lag_products(values - np.float32(mean), measured, centres, reach, products, pairs)
     covariance = products / np.maximum(pairs, 1)
     variance = float(covariance[reach, reach, reach])
+    if not variance > 0:
+        raise MorphologyError("there is no noise to correlate: all voxels are alike")
     rho = covariance / variance
     rho = 0.5 * (rho + rho[::-1, ::-1, ::-1])
     return NoiseCorrelation(rho, float(rho.sum()), float(np.sqrt(variance)))

@@ -138,10 +138,14 @@ def find_stack_shift(
     The other parameters are those of `find_shift`.
     """
     pairs = _checked_pairs(reference, moving, limit)
+    if max_shift is not None and not max_shift > 0:
+        raise ValueError(f"max_shift {max_shift} px is not above 0")
     if not (math.isfinite(magnification) and magnification > 0):
         raise ValueError(f"magnification {magnification} is not above 0")
     if magnification != 1.0:
         pairs = [_scaled_pair(a, b, magnification, centre) for a, b in pairs]
+        if min(pairs[0][0].shape) < _SMALLEST:
+            raise ValueError(f"magnification {magnification} leaves {pairs[0][0].shape} pixels in common")
     bands = _bands(pairs[0][0], band)
     reach = 0.25 * min(pairs[0][0].shape) if max_shift is None else max_shift
     peak = locate(pairs, bands, reach)

@@ -227,6 +227,8 @@ def normalise(
     values = np.asarray(mu, dtype=np.float64)
     if values.ndim == 0 or values.shape[-1] != energies.size:
         raise ValueError(f"mu has shape {values.shape}; its last axis must hold the {energies.size} energies")
+    if sigma is not None and (np.asarray(sigma) < 0).any():
+        raise ValueError(f"sigma {np.min(sigma)} is negative")
     lines = line_operator(energies, normalisation)
     jump = values @ lines.jump
     if not (jump > 0).all():

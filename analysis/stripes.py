@@ -72,7 +72,7 @@ def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.
         for fewer than 16 angles, fewer than ``4 size + 1`` rows or columns, or values that are not finite
     """
     stack = _finite_stack(projections, 16)
-    if size < 1 or threshold <= 0:
+    if size < 1 or not threshold > 0:
         raise ValueError(f"size {size} is below 1 or threshold {threshold} is not above 0")
     if min(stack.shape[1:]) < 4 * size + 1:
         raise ValueError(f"projections of {stack.shape[1:]} pixels are smaller than {4 * size + 1}, 4 size + 1")
@@ -139,7 +139,7 @@ def remove_zingers(projections: ArrayLike, *, threshold: float = 8.0) -> Zingers
     stack = _finite_stack(projections, 1)
     if min(stack.shape[1:]) < 3:
         raise ValueError(f"projections of {stack.shape[1:]} pixels are smaller than 3 x 3")
-    if threshold <= 0:
+    if not threshold > 0:
         raise ValueError(f"threshold {threshold} is not above 0")
     values = stack.copy()
     replaced = np.zeros(stack.shape, dtype=np.bool_)

@@ -146,6 +146,10 @@ class Calibration:
         """
         if scale is not None:
             require_same_scale({f"{self.element} calibration": self.scale, "edge positions": scale})
+        if not extrapolate >= 0:
+            raise ValueError(f"extrapolate {extrapolate} eV is not 0 or more")
+        if edge_sigma is not None and (np.asarray(edge_sigma) < 0).any():
+            raise ValueError(f"edge_sigma {np.nanmin(edge_sigma)} eV is negative")
         given = np.asarray(edge_energy)
         kind: type[np.floating] = np.float32 if given.dtype == np.float32 else np.float64
         energy: Floats = np.ascontiguousarray(given, dtype=kind).reshape(-1)

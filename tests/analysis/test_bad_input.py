@@ -1,0 +1,204 @@
+"""Input that cannot be right gets an error that says why, or a voxel with a code: never a number."""
+
+import numpy as np
+import pytest
+
+from analysis.angles import angle_weights
+from analysis.bound import EdgeModel, cramer_rao, edge_bound
+from analysis.combination import linear_combination
+from analysis.composition import composition
+from analysis.cracks import segment_cracks
+from analysis.design import knowledge_from_spectra, next_energy, updated
+from analysis.edge import Code, fit_edges, half_height
+from analysis.energy_scale import FOIL_SCALES, EnergyScale
+from analysis.flatfield import optical_density
+from analysis.foil import foil_position, foil_shift
+from analysis.foil_drift import foil_drift
+from analysis.incremental import RunningEdges
+from analysis.iterative import sirt
+from analysis.morphology import depth, label_particles, particle_mask
+from analysis.noise_correlation import noise_correlation
+from analysis.registration import find_shift, find_stack_shift
+from analysis.rotation_axis import find_axis
+from analysis.shells import shell_edges, shell_profile
+from analysis.spectra import Normalisation, Spectrum, default_normalisation, normalise
+from analysis.stripes import remove_rings, remove_zingers
+from analysis.tomography import reconstruct
+from analysis.valence import calibration_from_points, calibration_from_table
+
+NAN = float("nan")
+ENERGIES = np.concatenate([np.linspace(8250, 8320, 10), np.arange(8330, 8365, 1.0), np.linspace(8370, 8500, 15)])
+BELOW = ENERGIES < 8325
+WINDOWS = Normalisation(pre=(8250, 8320), post=(8370, 8500), e0=8343)
+MU = EdgeModel().mu(ENERGIES)
+SPECTRA = np.float32(MU[:, None] + 0.02 * np.random.default_rng(0).standard_normal((60, 600)))
+REFERENCES = np.stack([EdgeModel(at).shape(ENERGIES) for at in (8340.0, 8344.0)])
+FINE = np.arange(8290.0, 8380.0, 0.4)
+FOIL = np.arctan((FINE - 8333) / 1.5)
+IMAGE = np.random.default_rng(1).random((32, 32))
+STACK = np.random.default_rng(2).random((20, 16, 32))
+ANGLES = 9.0 * np.arange(20)
+Z, Y, X = np.indices((24, 24, 24)) - 11.5
+BALL = Z**2 + Y**2 + X**2 < 81
+VOLUME = BALL + np.random.default_rng(3).normal(0, 0.05, BALL.shape)
+DEPTH = depth(BALL)
+
+
+def spoiled(values, value=NAN):
+    out = np.array(values, dtype=np.float64)
+    out.flat[out.size // 2] = value
+    return out
+
+
+def edges(energies=ENERGIES, spectra=SPECTRA, sigma=0.02, normalisation=WINDOWS, **options):
+    return fit_edges(energies, spectra, sigma=sigma, normalisation=normalisation, **options)
+
+
+def knowledge(spectra=SPECTRA, noise=0.02):
+    return knowledge_from_spectra(ENERGIES, spectra, sigma=0.02, noise=noise, normalisation=WINDOWS)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: edges(ENERGIES[:1], SPECTRA[:1]), "no energy in the"),
+        (lambda: edges(ENERGIES[BELOW], SPECTRA[BELOW]), "no energy in the post-edge window"),
+        (lambda: edges(ENERGIES[~BELOW], SPECTRA[~BELOW]), "no energy in the pre-edge window"),
+        (lambda: edges(spoiled(ENERGIES)), "must be finite"),
+        (lambda: edges(spectra=SPECTRA.T), "shape"),
+        (lambda: edges(spectra=SPECTRA + 0j), "complex"),
+        (lambda: edges(sigma=NAN), "not a positive number"),
+        (lambda: edges(sigma=-1.0), "not a positive number"),
+        (lambda: edges(sigma=np.zeros((60, 600))), "no voxel has a sigma"),
+        (lambda: edges(mask=np.arange(600)), "bool is needed"),
+        (lambda: half_height(ENERGIES[:1], MU[:1], WINDOWS), "at least 2"),
+        (lambda: half_height(ENERGIES[BELOW], MU[BELOW], WINDOWS), "post-edge window"),
+        (lambda: half_height(ENERGIES, MU, WINDOWS, sigma=-0.1), "sigma -0.1 is negative"),
+        (lambda: normalise(ENERGIES, MU, WINDOWS, sigma=-0.1), "sigma -0.1 is negative"),
+        (lambda: normalise(ENERGIES, -MU, WINDOWS), "not positive"),
+        (lambda: default_normalisation(ENERGIES[BELOW], 8343), "do not reach"),
+        (lambda: Normalisation((8250, 8320), (8370, 8500), e0=NAN), "e0"),
+        (lambda: Spectrum(ENERGIES, spoiled(MU)), "non-finite"),
+        (lambda: optical_density(STACK, np.ones((5, 5)), np.zeros((16, 32))), "shape"),
+        (lambda: optical_density(STACK, STACK + 1, STACK * 0, electrons_per_count=0.0), "electrons_per_count"),
+        (lambda: optical_density(STACK, spoiled(STACK[0]), STACK[0] * 0), "flat has 1 pixels that are not finite"),
+        (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES[:, :9], sigma=0.02), "shape"),
+        (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES[[0, 0]], sigma=0.02), "do not tell"),
+        (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES, sigma=0.0), "not positive"),
+        (lambda: composition({"Ni": [0.1], "Mn": [0.2]}, {"Ni": [0.1]}), "Mn"),
+        (lambda: RunningEdges(ENERGIES, 0, normalisation=WINDOWS), "n_voxels"),
+        (lambda: knowledge(spectra=SPECTRA * np.nan), "too few|no pilot"),
+        (lambda: knowledge(noise=0.0), "not positive"),
+        (lambda: next_energy(knowledge(), target=NAN), "not positive"),
+        (lambda: next_energy(knowledge(), target=0.01, exposures=(-1.0,)), "not all positive"),
+        (lambda: next_energy(knowledge(), target=0.01, overhead=NAN), "overhead"),
+        (lambda: updated(knowledge(), 99, 1.0), "outside"),
+        (lambda: cramer_rao(np.full((1, 3), NAN), 0.1, [1.0]), "not finite"),
+        (lambda: cramer_rao(np.ones((1, 3)), NAN, [1.0]), "not positive"),
+        (lambda: foil_position(FINE, spoiled(FOIL), near=8333), "not finite"),
+        (lambda: foil_position(FINE, FOIL, near=8333, half_width=0), "above 0"),
+        (lambda: foil_shift(FINE, FOIL, element="Xx"), "no foil energy"),
+        (lambda: foil_drift(FINE, [FOIL] * 4, element="Ni", times=[1, 2]), "times have shape"),
+        (lambda: EnergyScale("bad", "Ni", NAN), "not a positive number"),
+        (lambda: calibration_from_table("Ni").valence([8343.0], [-0.1]), "negative"),
+        (lambda: calibration_from_table("Ni").valence([8343.0], extrapolate=NAN), "extrapolate"),
+        (
+            lambda: calibration_from_points([1, 2, 1.5], [2, 3, 4], 0.1, element="Ni", scale=FOIL_SCALES["Ni"]),
+            "do not rise",
+        ),
+        (lambda: reconstruct(spoiled(STACK), ANGLES, axis=15.5), "finite"),
+        (lambda: reconstruct(STACK, ANGLES[:5], axis=15.5), "shape|angles"),
+        (lambda: reconstruct(STACK, ANGLES, axis=NAN), "axis"),
+        (lambda: reconstruct(STACK, ANGLES, axis=15.5, pixel_size=0.0), "pixel"),
+        (lambda: sirt(spoiled(STACK), ANGLES, axis=15.5), "finite"),
+        (lambda: angle_weights([0.0, NAN]), "not a number of degrees"),
+        (lambda: find_shift(IMAGE, spoiled(IMAGE)), "not finite"),
+        (lambda: find_shift(IMAGE, IMAGE, magnification=100.0), "magnification 100.0 leaves"),
+        (lambda: find_shift(IMAGE, IMAGE, max_shift=NAN), "max_shift"),
+        (lambda: find_stack_shift(STACK[:0], STACK[:0]), "shape"),
+        (lambda: find_axis(spoiled(STACK), ANGLES), "not finite"),
+        (lambda: find_axis(0 * STACK, ANGLES), "cannot be known"),
+        (lambda: find_axis(0 * STACK + 1, ANGLES), "cannot be known"),
+        (lambda: remove_rings(STACK, threshold=NAN), "threshold"),
+        (lambda: remove_zingers(STACK, threshold=NAN), "threshold"),
+        (lambda: particle_mask(spoiled(VOLUME)), "not finite"),
+        (lambda: particle_mask(0 * VOLUME), "no contrast"),
+        (lambda: label_particles(BALL, voxel_size=NAN), "voxel size"),
+        (lambda: label_particles(BALL & False), "empty"),
+        (lambda: depth(BALL, voxel_size=-1.0), "voxel size"),
+        (lambda: depth(BALL, voxel_size=(1.0, 2.0, 3.0)), "cubic voxels"),
+        (lambda: depth(spoiled(VOLUME)), "bool or labels"),
+        (lambda: depth(BALL | True), "no surface"),
+        (lambda: shell_edges(0 * DEPTH, 3), "no voxel lies below a surface"),
+        (lambda: shell_profile(DEPTH, -1.0, DEPTH, [0, 2, 4]), "sigma"),
+        (lambda: shell_profile(DEPTH, 0.1, DEPTH, [4, 2, 0]), "edges|increase"),
+        (lambda: shell_profile(DEPTH[:5], 0.1, DEPTH, [0, 2, 4]), "shape"),
+        (lambda: noise_correlation(VOLUME * np.nan, BALL), "too few"),
+        (lambda: noise_correlation(0 * VOLUME, BALL), "no noise"),
+        (lambda: segment_cracks(VOLUME, BALL[:5], closing_radius=3.0), "shape"),
+        (lambda: segment_cracks(VOLUME, BALL, 0.0, closing_radius=3.0), "voxel size"),
+    ],
+)
+def test_it_is_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()
+
+
+@pytest.mark.parametrize(
+    ("spectra", "code"),
+    [
+        (0 * SPECTRA, Code.NO_JUMP),
+        (0 * SPECTRA + 1, Code.NO_JUMP),
+        (SPECTRA - np.float32(MU[:, None]), Code.NO_JUMP),
+        (-SPECTRA, Code.NO_JUMP),
+        (SPECTRA * np.nan, Code.NOT_MEASURED),
+        (SPECTRA + np.inf, Code.NOT_MEASURED),
+    ],
+    ids=["zeros", "constant", "noise alone", "falling", "nan", "inf"],
+)
+def test_spectra_without_an_edge_have_a_code_and_no_number(spectra, code):
+    map_ = edges(spectra=spectra)
+    assert (map_.code == code).all()
+    for numbers in (map_.energy, map_.sigma, map_.white_line, map_.white_line_sigma):
+        assert np.isnan(numbers).all()
+
+
+@pytest.mark.parametrize("wrong", [0.0, -0.02, NAN, np.inf])
+def test_a_voxel_without_a_sigma_is_not_measured(wrong):
+    sigma = np.full(SPECTRA.shape, 0.02)
+    sigma[17, 5] = wrong
+    map_ = edges(sigma=sigma)
+    assert map_.code[5] == Code.NOT_MEASURED
+    assert np.isnan([map_.energy[5], map_.sigma[5], map_.jump[5], map_.jump_sigma[5]]).all()
+    assert (np.delete(map_.code, 5) == Code.OK).all()
+
+
+def test_an_edge_that_was_not_measured_over_has_no_bound():
+    assert edge_bound(EdgeModel(), ENERGIES[BELOW], 0.01) == np.inf
+
+
+def test_fractions_need_a_jump():
+    """Below the edge the references are almost alike; what noise makes of that is no fraction."""
+    below = linear_combination(ENERGIES[BELOW], SPECTRA[BELOW], REFERENCES[:, BELOW], sigma=0.02)
+    assert np.isnan(below.fractions).mean() > 0.99  # three sigma of the jump leave 0.13 % of noise
+
+
+@pytest.mark.parametrize("flat", [0.0, -5.0])
+def test_pixels_without_light_have_no_optical_density(flat):
+    frames, flats = np.full((3, 8, 8), 100.0), np.full((8, 8), 200.0)
+    flats[2, 3] = flat
+    found = optical_density(frames, flats, np.zeros((8, 8)))
+    assert np.isnan(found.values[:, 2, 3]).all()
+    assert np.isfinite(found.values).sum() == 3 * 63
+
+
+def test_two_images_of_nothing_have_no_shift():
+    found = find_shift(0 * IMAGE + 1, 0 * IMAGE + 1)
+    assert not found.trusted
+    assert np.isnan(found.dx)
+
+
+def test_missing_voxels_do_not_spoil_the_correlation_of_the_others():
+    noise = np.random.default_rng(4).standard_normal(BALL.shape)
+    found, whole = noise_correlation(spoiled(noise), BALL), noise_correlation(noise, BALL)
+    np.testing.assert_allclose(found.rho, whole.rho, atol=0.01)
