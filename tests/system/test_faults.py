@@ -139,6 +139,22 @@ def test_a_fault_ends_a_spectrum(station, place, row, end_with_fault, check_time
     assert count_events(documents).get("primary", 0) == 0
 
 
+@faults("foil=missing")
+def test_the_spectrum_of_a_missing_foil_has_no_jump(station, place, row, tmp_path):
+    from acquisition.engine import make_engine
+    from acquisition.journal import read
+    from analysis.absorption_runs import on_foil_scale, read_scan
+    from analysis.energy_scale import ScaleError
+
+    engine, _ = make_engine(tmp_path / "journal", beamline="small")
+    regions = [(8253.0, 8320.0, 8.0, 4.0), (8325.0, 8341.0, 1.0, 4.0), (8344.0, 8400.0, 8.0, 4.0)]
+    station.fault(row.fault)
+    engine(spectrum(station.devices, regions=regions))
+    (journal,) = (tmp_path / "journal").glob("*.jsonl")
+    with pytest.raises(ScaleError, match=row.pattern):
+        on_foil_scale(read_scan(read(journal)))
+
+
 @faults(*CELL)
 def test_a_cell_in_trouble_ends_its_charge(station, place, row, end_with_fault, check_time, count_events):
     b = station.devices
