@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
+import bluesky.preprocessors as bpp
 from bluesky import RunEngine
 from bluesky.utils import Msg, MsgGenerator
 
@@ -12,6 +13,7 @@ from acquisition.beam_guard import BeamGuard, install_beam_guard
 from acquisition.config import BeamSettings
 from acquisition.journal import Journal
 from devices.beam import Ring
+from devices.potentiostat import Potentiostat
 from devices.shutter import Shutter
 
 __all__ = ["make_engine", "protect"]
@@ -32,14 +34,18 @@ def make_engine(journal: Path, *, beamline: str, md: dict[str, Any] | None = Non
     return engine, keeper
 
 
-def protect(engine: RunEngine, *, ring: Ring, shutter: Shutter, beam: BeamSettings) -> BeamGuard:
-    """Let every plan wait for the beam, and close the shutter when one is halted, which skips its own clean-up.
+def protect(
+    engine: RunEngine, *, ring: Ring, shutter: Shutter, beam: BeamSettings, cell: Potentiostat | None = None
+) -> BeamGuard:
+    """Let every plan wait for the beam, and make safe by itself when one is halted, which skips its own clean-up.
+
+    Then the shutter closes, and a cell that the plan has started stops.
 
     Returns the guard, whose `state` says what the scan is waiting for.
     """
     guard = BeamGuard(ring, least_current=beam.least_current, settle=beam.settle)
     install_beam_guard(engine, guard)
-    engine.preprocessors.append(_closed_when_halted(shutter))
+    engine.preprocessors.append(_safe_when_halted(shutter, cell))
     return guard
 
 
@@ -55,12 +61,22 @@ def _forget_closed_runs(engine: RunEngine) -> None:
     engine.register_command("close_run", close_run)
 
 
-def _closed_when_halted(shutter: Shutter) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
+def _safe_when_halted(shutter: Shutter, cell: Potentiostat | None) -> Callable[[MsgGenerator[Any]], MsgGenerator[Any]]:
     def wrap(plan: MsgGenerator[Any]) -> MsgGenerator[Any]:
+        cycled = False
+
+        def look(message: Msg) -> Msg:
+            nonlocal cycled
+            if message.command == "set" and message.obj is cell:
+                cycled = message.args[0] != "stop"
+            return message
+
         try:
-            return (yield from plan)
+            return (yield from bpp.msg_mutator(plan, look))
         except GeneratorExit:  # a halt: no further message would be heard
             shutter.close_now()
+            if cell is not None and cycled:
+                cell.stop_now()
             raise
 
     return wrap

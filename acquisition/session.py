@@ -117,7 +117,7 @@ class Session:
         beamline = devices.build_station(self.file)
         devices.connect(beamline, timeout=timeout)
         engine, journal = make_engine(self.file.storage.journal, beamline=self.file.name)
-        beam = protect(engine, ring=beamline.ring, shutter=beamline.shutter, beam=self.file.beam)
+        beam = protect(engine, ring=beamline.ring, shutter=beamline.shutter, beam=self.file.beam, cell=beamline.cell)
         self._control = Control(engine, beamline, journal, beam)
         return self._control
 

@@ -20,11 +20,11 @@ _AT_REST = 1e-3  # of the largest current: below this no step runs
 
 
 def cell_record(documents: Iterable[Document]) -> CellRecord:
-    """What the cell did, from the monitored signals in the documents of one series; other runs are passed over.
+    """What the cell did, from the documents of one series; other runs are passed over.
 
-    Each row is a moment at which the cycler posted voltage, current or charge, with the latest value of each. A series
-    that was continued has several runs; they are joined in time, and the cycler's charge counts on. Times are those at
-    which the documents were made, as for spectra.
+    Each row is a moment at which the cycler posted voltage, current or charge, or its whole state was read, with the
+    latest value of each. A series that was continued has several runs; they are joined in time, and the cycler's charge
+    counts on. Times are those at which the documents were made, as for spectra.
 
     Raises
     ------
@@ -32,7 +32,7 @@ def cell_record(documents: Iterable[Document]) -> CellRecord:
         When there is no such run, or it lacks one of the three.
     """
     cells: dict[str, str] = {}  # run uid: name of the cell
-    signals: dict[str, str] = {}  # descriptor uid: data key of a monitored signal
+    signals: dict[str, dict[str, str]] = {}  # descriptor uid: data key of voltage, current, charge, what it has of them
     rows: dict[str, list[tuple[float, float]]] = {"voltage": [], "current": [], "charge": []}
     masses: list[float] = []
     for name, doc in documents:
@@ -41,12 +41,10 @@ def cell_record(documents: Iterable[Document]) -> CellRecord:
         elif name == "descriptor" and doc["run_start"] in cells:
             cell = cells[doc["run_start"]]
             masses += _mass(doc, cell)
-            for what in rows:
-                if doc["name"] == f"{cell}_{what}_monitor":
-                    signals[doc["uid"]] = f"{cell}_{what}"
-        elif name == "event" and doc["descriptor"] in signals:
-            key = signals[doc["descriptor"]]
-            rows[key.rpartition("_")[2]].append((float(doc["time"]), float(doc["data"][key])))
+            signals[doc["uid"]] = {what: f"{cell}_{what}" for what in rows if f"{cell}_{what}" in doc["data_keys"]}
+        elif name == "event":
+            for what, key in signals.get(doc["descriptor"], {}).items():
+                rows[what].append((float(doc["time"]), float(doc["data"][key])))
     if not cells:
         raise RunError(f"the documents hold no run of {PLAN}")
     for what, found in rows.items():

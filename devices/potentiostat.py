@@ -11,7 +11,7 @@ from ophyd.status import AndStatus, DeviceStatus, StatusBase
 
 from devices.errors import CellError, LimitError
 from devices.setting import Setting
-from devices.status import fail, fail_after, fail_on_disconnect, finish
+from devices.status import fail, fail_after, fail_on_disconnect, finish, put_if_connected
 
 __all__ = ["Potentiostat"]
 
@@ -116,6 +116,10 @@ class Potentiostat(Device):
             token = signal.subscribe(look, run=True)
             status.add_callback(lambda _, signal=signal, token=token: signal.unsubscribe(token))
         return status
+
+    def stop_now(self) -> None:
+        """Stop without waiting, where nobody can wait any more."""
+        put_if_connected(self.command, _STEPS["stop"][0])
 
     def check(self) -> None:
         """Raise `CellError` when the cycler is silent or has tripped."""

@@ -9,11 +9,11 @@ from typing import Any, Literal, cast
 import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 from bluesky.protocols import Movable, Readable
-from bluesky.utils import MsgGenerator
+from bluesky.utils import FailedStatus, MsgGenerator
 
 from plans import blocks, guards
 from plans.energy_scan import check_spectrum, energy_scan
-from plans.errors import PlanRefused
+from plans.errors import NotInPosition, PlanRefused
 from plans.metadata import plan_metadata
 from plans.protocols import Cycler
 
@@ -40,6 +40,7 @@ def in_situ(
     voltage: float | None = None,
     duration: float | None = None,
     interval: float = 0.0,
+    retries: int = 0,
     foil: Movable[str] | None = None,
     dark_exposure: float | None = None,
     energy_tolerance: float = 0.3,
@@ -52,9 +53,9 @@ def in_situ(
 
     Each spectrum is a run of `energy_scan`, with the cell's state at each of its energies. One more run lasts from
     before the step to after it and holds the cell's record: its streams ``<signal>_monitor`` have voltage, current,
-    charge and status whenever the cycler posts them, and ``primary`` the state before the step and after each round.
-    All carry the same ``series_uid``. A round that has begun is finished. Whatever happens, the cycler ends stopped and
-    the shutter closed; during a pause the cell goes on, and its record has a gap.
+    charge and status whenever the cycler posts them, and ``primary`` the state before the step, after each round and
+    after the step. All carry the same ``series_uid``. A round that has begun is finished. Whatever happens, the cycler
+    ends stopped and the shutter closed; during a pause the cell goes on, and its record has a gap.
 
     Parameters
     ----------
@@ -78,6 +79,9 @@ def in_situ(
         since the start; V; s.
     interval
         Least number of seconds from the start of a round to that of the next.
+    retries
+        How often a spectrum that failed (a motor that did not arrive, a counting that did not end) is begun again
+        before the series ends with its error. A cycler that is silent or has tripped always ends it.
     series_uid
         Names the series; a new one by default. Give that of an interrupted series to continue it.
 
@@ -94,6 +98,7 @@ def in_situ(
         "chambers": chambers, "energy": energy, "shutter": shutter, "cell": cell, "edges": edges, "current": current,
         "step": step, "upper_voltage": upper_voltage, "lower_voltage": lower_voltage, "end_current": end_current,
         "rounds": rounds, "charge": charge, "voltage": voltage, "duration": duration, "interval": interval,
+        "retries": retries,
         "foil": foil, "dark_exposure": dark_exposure, "energy_tolerance": energy_tolerance, "monitors": list(monitors),
         "baseline": list(baseline), "series_uid": series_uid,
     }  # fmt: skip
@@ -104,6 +109,7 @@ def in_situ(
     bounds = {"upper_voltage": upper_voltage, "lower_voltage": lower_voltage}
     settings |= {name: value for name, value in bounds.items() if value is not None}
     guards.check_limits(cell, [settings, step])
+    retries = guards.check_count(retries, name="retries", least=0)
     if not interval >= 0:
         raise PlanRefused(f"interval {interval} s is below 0 s")
     if not edges:
@@ -126,7 +132,13 @@ def in_situ(
 
     def one_round(number: int) -> MsgGenerator[None]:
         for element in edges:
-            yield from bpp.set_run_key_wrapper(spectrum(element, number), "spectrum")
+            for left in reversed(range(retries + 1)):
+                try:
+                    yield from bpp.set_run_key_wrapper(spectrum(element, number), "spectrum")
+                    break
+                except (FailedStatus, NotInPosition):
+                    if not left:
+                        raise
 
     def until_a_limit() -> MsgGenerator[None]:
         yield from bps.prepare(cycler, settings, wait=True)
@@ -156,6 +168,7 @@ def in_situ(
         for signal in recorded:
             yield from bps.monitor(signal, name=f"{signal.name}_monitor")
         yield from bpp.finalize_wrapper(until_a_limit(), bps.mv(cycler, "stop"))
+        yield from blocks.save_block("primary", cycler)
         for signal in recorded:
             yield from bps.unmonitor(signal)
 

@@ -84,6 +84,14 @@ def test_a_counter_that_does_not_end_is_told_to_stop(bulk, chambers):
         del chambers.margin
 
 
+def test_a_pause_ends_a_counting_without_an_error_and_the_next_one_counts(bulk, chambers):
+    chambers.prepare({"exposure": 3000.0, "light": True}).wait(10)
+    status = chambers.trigger()
+    chambers.pause()
+    status.wait(10)
+    assert count(chambers, 1.0, light=True)["chambers_counter_elapsed"] == 1.0
+
+
 def test_a_counter_that_is_lost_fails_at_once(bulk_in_process):
     chambers = bulk_in_process.devices.chambers
     chambers.prepare({"exposure": 100.0}).wait(10)

@@ -16,8 +16,9 @@ def cell(bulk):
 
 
 def test_a_charge_step_is_under_way_when_its_status_is_done(bulk, cell):
-    cell.prepare({"current": 0.2, "upper_voltage": 4.6}).wait(10)
+    cell.prepare({"current": 0.2, "end_current": 0.02, "upper_voltage": 4.6}).wait(10)
     cell.set("charge").wait(10)
+    assert cell.end_current.get() == pytest.approx(0.02)
     assert bulk.get("SIM:cell:Status") in (1, "Charging")
     assert cell.read()["cell_status"]["value"] == "Charging"
     assert cell.current_set.get() == pytest.approx(0.2)
@@ -49,6 +50,7 @@ def test_a_tripped_cycler_is_an_error(bulk, cell):
         cell.read()
     with pytest.raises(CellError, match=r"did not become Charging within|has tripped"):
         cell.set("charge").wait(10)
+    cell.set("stop").wait(10)  # tripped is stopped
 
 
 def test_a_silent_cycler_is_an_error_at_the_next_reading(bulk, cell):

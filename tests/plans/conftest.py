@@ -121,6 +121,10 @@ class Bulk:
         """Wait until the shutter says it is closed; a pause does not wait for it."""
         SubscriptionStatus(self.world.devices.shutter.status, lambda *, value, **_: value == "Closed").wait(10)
 
+    def until_idle(self) -> None:
+        """Wait until the cycler says that it has stopped."""
+        SubscriptionStatus(self.world.devices.cell.status, lambda *, value, **_: value == "Idle").wait(10)
+
     def safe(self) -> bool:
         """Whether the shutter is closed and the cycler stopped, or tripped, which is no less safe."""
         b = self.world.devices

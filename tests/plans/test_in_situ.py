@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 from bluesky.utils import FailedStatus, RunEngineInterrupted
 
+from acquisition.config import BeamSettings
+from acquisition.engine import protect
 from analysis.absorption_runs import read_scans
 from analysis.cell_runs import cell_record
 from devices.errors import CellError
@@ -23,6 +25,7 @@ REFUSED = {
     "no charge": ({"charge": 0.0}, "charge 0.0 mAh is not above 0 mAh"),
     "no time": ({"duration": -1.0}, "duration -1.0 s is not above 0 s"),
     "a voltage that is not reached": ({"voltage": 4.9}, "voltage 4.9 V is not reached: the step ends at 4.8 V"),
+    "half a retry": ({"retries": 0.5}, "retries 0.5 is not a whole number of at least 0"),
     "time backwards": ({"interval": -1.0}, "interval -1.0 s is below 0 s"),
 }
 
@@ -119,6 +122,21 @@ def test_a_failed_spectrum_stops_the_cycler_too(charging):
     assert charging.safe()
 
 
+def test_a_spectrum_that_failed_once_is_begun_again(charging):
+    def at_the_second_energy(name, doc):
+        if name == "event" and doc["data"].get("energy_setpoint") == 8330.0 and not failed:
+            failed.append(doc)
+            charging.world.fault("mono:bragg=stall")
+        if name == "stop" and doc["exit_status"] == "fail":
+            charging.world.fault("")
+
+    failed = []
+    charging.engine.subscribe(at_the_second_energy)
+    documents = charging.run(charging.charge(edges={"Ni": SHORT}, rounds=1, retries=1))
+    assert [(scan.complete, scan.exit_status) for scan in read_scans(documents)] == [(False, "fail"), (True, "success")]
+    assert charging.safe()
+
+
 def test_a_cell_without_current_does_not_begin(charging):
     charging.world.fault("cell=open")
     cell = charging.world.devices.cell
@@ -149,4 +167,16 @@ def test_a_paused_series_goes_on(charging, interrupted):
     charging.engine.resume()
     scans = read_scans(charging.documents())
     assert [scan.complete for scan in scans] == [True, True]
+    assert charging.safe()
+
+
+def test_a_halt_stops_the_cycler_though_it_skips_the_clean_up(charging, interrupted):
+    b = charging.world.devices
+    beam = BeamSettings(least_current=50.0, settle=0.0)
+    protect(charging.engine, ring=b.ring, shutter=b.shutter, beam=beam, cell=b.cell)
+    with pytest.raises(RunEngineInterrupted):
+        charging.engine(interrupted(charging.charge(), "trigger", 3, "chambers"))
+    charging.engine.halt()
+    charging.until_closed()
+    charging.until_idle()
     assert charging.safe()
