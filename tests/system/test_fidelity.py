@@ -165,6 +165,13 @@ def test_the_pixel_grows_with_energy_unless_the_camera_follows(loop, station, gr
     seen = find_similarity(density(first)[0], density(last)[0], magnification=1 / growth)
     # the size of the particle in the images; 50 pixels of it, to a twentieth of a pixel
     assert 1 / seen.magnification == pytest.approx(last.pixel_size / first.pixel_size, abs=1e-3)
+    assert np.hypot(seen.shift.dy, seen.shift.dx) < 0.3  # and it stays in its place, at FXI by the slopes of the file
+
+
+def test_a_camera_that_follows_reaches_from_manganese_to_nickel(loop):
+    low, high = loop("fxi_sim").devices.energy.limits
+    assert low < 6500.0
+    assert high > 8700.0
 
 
 @pytest.mark.parametrize("station", ["txm_sim", "fxi_sim"])
