@@ -69,6 +69,10 @@ class BeamGuard(SuspendFloor):
             return f"beam is back, {current}; the optics settle until {_clock(self._back + self.settle)}"
         return f"beam, {current}"
 
+    def waiting(self) -> str:
+        """`state` while a scan waits for the beam or its optics; an empty text otherwise."""
+        return self.state if self.tripped or time.time() < self._back + self.settle else ""
+
     def is_dark(self) -> bool:
         """Whether the ring's own last word is that the current is too low, perhaps before a scan was told to wait."""
         return self.tripped or float(self.signal.get()) < self.least_current

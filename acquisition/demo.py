@@ -119,7 +119,8 @@ def run_demo(
         )
         control = session.connect()
         session.services["live"].wait_for("READY", timeout=60)
-        with SeriesProgress(session.file.storage.journal, results=session.file.storage.results, console=console):
+        storage = session.file.storage
+        with SeriesProgress(storage.journal, results=storage.results, waiting=control.beam.waiting, console=console):
             run_uid, series_uid = _scan(session, control, settings)
         map_file = _wait_for_map(session, series_uid, len(settings.energies))
         truth = read_truth(simulated.truth)

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -38,13 +39,22 @@ class SeriesProgress:
         Journal folder.
     results
         Folder in which the live analysis writes ``<series>.status.txt``, one line on the map so far.
+    waiting
+        Says what the scan waits for, and is shown instead of the time left; an empty text while it does not.
     """
 
-    def __init__(self, journal: Path, *, results: Path | None = None, console: Console | None = None) -> None:
+    def __init__(
+        self,
+        journal: Path,
+        *,
+        results: Path | None = None,
+        waiting: Callable[[], str] = str,
+        console: Console | None = None,
+    ) -> None:
         self._follower = Follower(journal)
         for _ in self._follower.new():
             pass  # runs that were there before
-        self._results = results
+        self._results, self._waiting = results, waiting
         self._progress = Progress(
             TextColumn("{task.description}"),
             BarColumn(bar_width=30),
@@ -106,7 +116,7 @@ class SeriesProgress:
         if left is not None:
             left = max(0.0, left - (time.time() - self._marks[-1]))
         note = "first energy" if left is None else f"{self._energy}, {left:.0f} s left"
-        self._progress.update(self._task, note=note)
+        self._progress.update(self._task, note=self._waiting() or note)
         if self._results is not None:
             status = self._results / f"{self._series}.status.txt"
             if status.exists():

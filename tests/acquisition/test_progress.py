@@ -35,3 +35,15 @@ def test_a_run_is_shown_with_its_energy_and_the_map_so_far(tmp_path, run_documen
     assert "1/2" in shown
     assert "8300.0 eV" in shown
     assert "map so far: 90 % of 10 voxels" in shown
+
+
+def test_a_scan_that_waits_says_for_what(tmp_path, run_documents):
+    console = Console(record=True, width=120, force_terminal=True)
+    documents = run_documents(1, plan_args={"energies": [8300.0, 8400.0]}, series_uid="s")
+    documents[0][1]["plan_name"] = "xanes_tomography"
+    journal = Journal(tmp_path / "journal")
+    state = "waiting for beam, 0.0 mA, since 21:33:05"
+    with SeriesProgress(tmp_path / "journal", waiting=lambda: state, console=console):
+        for name, doc in documents[:2]:
+            journal(name, doc)
+    assert state in console.export_text()
