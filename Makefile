@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
 
-.PHONY: demo demo-real test check bench setup clean
+.PHONY: demo demo-real test check bench soak soak-faults soak-moves setup clean
 
 demo: .venv/installed
 	$(BIN)/edgewise demo
@@ -20,6 +20,15 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# Longer runs, about a quarter of an hour each; `make test` has a short form of both.
+soak: soak-faults soak-moves
+
+soak-faults: .venv/installed
+	EDGEWISE_SOAK=1 $(BIN)/python -m pytest tests/system/test_faults.py tests/system/test_faults_stock.py tests/system/test_faults_ioc.py
+
+soak-moves: .venv/installed
+	$(BIN)/python -m benchmarks.soak_moves --moves 20000
 
 bench: .venv-bench/installed
 	.venv-bench/bin/python -m benchmarks
