@@ -200,10 +200,10 @@ def line_operator(energies: ArrayLike, normalisation: Normalisation) -> LineOper
     """
     energy = checked_energies(energies)
     used = normalisation.effective(energy)
-    pre, _ = _line(energy, used.pre, used.pre_order, used.e0)
-    post, post_at_e0 = _line(energy, used.post, used.post_order, used.e0)
-    subtract = np.eye(energy.size) - pre
-    return LineOperator(pre, post @ subtract, post_at_e0 @ subtract, used)
+    pre_powers, pre = _line(energy, used.pre, used.pre_order, used.e0)
+    post_powers, post = _line(energy, used.post, used.post_order, used.e0)
+    post = post - (post @ pre_powers) @ pre  # of the spectrum less its pre-edge line
+    return LineOperator(pre_powers @ pre, post_powers @ post, post[0], used)
 
 
 def normalise(
@@ -252,13 +252,16 @@ def pre_edge_noise(energy: FloatArray, mu: FloatArray, lines: LineOperator) -> F
 
 
 def _line(energy: FloatArray, window: tuple[float, float], order: int, e0: float) -> tuple[FloatArray, FloatArray]:
-    """Least-squares polynomial through a window, as maps to its values [E, E] and to its value at e0 [E]."""
+    """Least-squares polynomial through a window: powers [E, k] at all energies, map to its coefficients [k, E].
+
+    The first coefficient is the value at e0.
+    """
     inside = (energy >= window[0]) & (energy <= window[1])
     scale = max(float(np.abs(energy - e0).max()), 1.0)
     powers = np.vander((energy - e0) / scale, order + 1, increasing=True)
     coefficients = np.zeros((order + 1, energy.size))
     coefficients[:, inside] = np.linalg.pinv(powers[inside])
-    return powers @ coefficients, coefficients[0]
+    return powers, coefficients
 
 
 def _order_carried(name: str, energy: FloatArray, window: tuple[float, float], order: int, e0: float) -> int:
@@ -267,7 +270,7 @@ def _order_carried(name: str, energy: FloatArray, window: tuple[float, float], o
         span = f"energies span {energy.min():g}..{energy.max():g} eV" if energy.size else "there are no energies"
         raise ValueError(f"no energy in the {name} window {window[0]:g}..{window[1]:g} eV; {span}")
     for carried in range(min(order, count - 1), 0, -1):
-        gain = np.linalg.norm(_line(energy, window, carried, e0)[1])
+        gain = np.linalg.norm(_line(energy, window, carried, e0)[1][0])
         if gain <= MAX_NOISE_GAIN:
             return carried
     return 0
