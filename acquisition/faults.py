@@ -32,8 +32,8 @@ faults of a simulated beamline, e.g.
 docs/reference/faults.md says, fault by fault, with which error a running scan ends and within which time."""
 NEXT = """\
 A running scan now ends as docs/reference/faults.md says: failed, with the device named and the shutter closed; only a
-beam dump makes it wait. End the fault with `edgewise fault {device}=` or all of them with `edgewise fault --heal`, then
-start the scan again; with series_uid="..." of the failed run it continues that series."""
+beam dump makes it wait. End the fault with `edgewise fault {device}= {where}`, or all of them with `--heal` in place of
+`{device}=`, then start the scan again; with series_uid="..." of the failed run it continues that series."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +126,7 @@ def put_fault(address: SimulationAddress, fault: str, *, timeout: float = 10.0) 
         When there is no such fault, or the simulation does not answer.
     """
     check_fault(fault)
-    channel_access.configure(address.server.split())
+    _point_at(address)
     from epics import caput
 
     record = f"{address.prefix}sim:Fault"
@@ -137,7 +137,7 @@ def put_fault(address: SimulationAddress, fault: str, *, timeout: float = 10.0) 
 
 def active(address: SimulationAddress, *, timeout: float = 10.0) -> str:
     """The faults in force, ``none`` when there are none."""
-    channel_access.configure(address.server.split())
+    _point_at(address)
     from epics import caget
 
     record = f"{address.prefix}sim:FaultsActive"
@@ -145,6 +145,13 @@ def active(address: SimulationAddress, *, timeout: float = 10.0) -> str:
     if answer is None:
         raise ServiceError(f"{record} at {address.server or 'the usual servers'} did not answer within {timeout} s")
     return str(answer)
+
+
+def _point_at(address: SimulationAddress) -> None:
+    """Point Channel Access at the simulation; its repeater, if it needs one, is at the port beside."""
+    servers = address.server.split()
+    port = servers[0].rpartition(":")[2] if len(servers) == 1 else ""
+    channel_access.configure(servers, repeater_port=int(port) + 1 if port.isdigit() else None)
 
 
 def add_fault_command(commands: Any) -> None:
@@ -173,7 +180,8 @@ def _run(options: argparse.Namespace) -> int:
     console.print(f"in force: {put_fault(address, '' if options.heal else options.fault)}", highlight=False)
     device, _, name = (options.fault or "").partition("=")
     if name and not options.heal:
-        console.print(NEXT.format(device=device), highlight=False, soft_wrap=True)
+        where_again = f"--file {options.file}" if options.file else f"--folder {options.folder}"
+        console.print(NEXT.format(device=device, where=where_again), highlight=False, soft_wrap=True)
     return 0
 
 

@@ -84,15 +84,14 @@ def foil_position(
     if inside.size < 5:
         raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")
     width = max(half_width, 2.6 * float(np.median(np.diff(e[inside]))))
-    found, sigma = _steepest(e, m, inside, half_width, width)
+    try:
+        found, sigma = _steepest(e, m, inside, half_width, width)
+    except ScaleError:
+        _required_jump(e, m, near, least_jump)  # where there is no foil, that is the reason
+        raise
     if abs(found - near) > search + width:
         raise ScaleError(f"no foil edge within {search} eV of {near} eV: the steepest point is at {found:.2f} eV")
-    jump, jump_sigma = _jump(e, m, found)
-    if not jump >= max(least_jump, SIGNIFICANT * jump_sigma):
-        raise ScaleError(
-            f"no foil in the beam: the jump at {found:.1f} eV is {jump:.3g} ± {jump_sigma:.2g}, at least {least_jump:g}"
-            f" and {SIGNIFICANT:g} of its standard deviations are needed"
-        )
+    jump, jump_sigma = _required_jump(e, m, found, least_jump)
     return FoilPosition(found, sigma, width, jump, jump_sigma)
 
 
@@ -223,6 +222,17 @@ def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float,
     gradient = np.array([0.0, 0.0, -1.0 / (3 * c[3]), c[2] / (3 * c[3] ** 2)])
     sigma = float(np.sqrt(gradient @ covariance @ gradient)) * width
     return centre - width * float(np.clip(c[2] / (3 * c[3]), -1, 1)), sigma
+
+
+def _required_jump(e: Array, m: Array, edge: float, least_jump: float) -> tuple[float, float]:
+    """Jump and its standard deviation; refuses one that may be noise, or is smaller than the foil's must be."""
+    jump, sigma = _jump(e, m, edge)
+    if not jump >= max(least_jump, SIGNIFICANT * sigma):
+        raise ScaleError(
+            f"no foil in the beam: the jump at {edge:.1f} eV is {jump:.3g} ± {sigma:.2g}, at least {least_jump:g}"
+            f" and {SIGNIFICANT:g} of its standard deviations are needed"
+        )
+    return jump, sigma
 
 
 def _jump(e: Array, m: Array, edge: float) -> tuple[float, float]:

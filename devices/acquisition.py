@@ -65,7 +65,7 @@ class FrameCount:
     def _look(self, obj: EpicsSignalBase | None = None, **_: Any) -> None:
         with self._lock:
             status = self._status
-            if status is None or status.done:
+            if status is None or status.done or not self._connected:
                 return
             idle = not self._acquire.get()
             # The state of an earlier acquisition may still stand when this one starts.
@@ -82,7 +82,14 @@ class FrameCount:
                 self._timer.daemon = True
                 self._timer.start()
 
+    @property
+    def _connected(self) -> bool:
+        """Whether there is anything to look at; a lost connection ends the status by itself, and asking would wait."""
+        return all(signal.connected for signal, _ in self._tokens)
+
     def _give_up(self, status: DeviceStatus) -> None:
+        if not self._connected:
+            return
         taken = int(self._captured.get())
         fail(status, DetectorError(f"{self._who}: {taken} of {self._wanted} frames reached the file"))
 
