@@ -16,7 +16,14 @@ Float32Array = NDArray[np.float32]
 
 
 class Code(IntEnum):
-    """Why an edge is, or is not, reported."""
+    """Why an edge is, or is not, reported.
+
+    NO_JUMP: the jump is not positive, or below `least_jump` of its sigma. NO_CROSSING: the spectrum does not rise
+    through half its jump in the search range. OUT_OF_RANGE: it is above half already where the range begins.
+    TOO_NOISY: sigma is above `largest_sigma`, by photon noise or because the edge lies in a gap between energies (a
+    step of 50 eV leaves it unknown by 5 eV). NOT_MEASURED: a value or a sigma is missing, or the voxel is not in the
+    mask.
+    """
 
     OK = crossing.OK
     NO_JUMP = crossing.NO_JUMP
