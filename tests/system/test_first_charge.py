@@ -122,12 +122,12 @@ def search(element):
 @pytest.mark.parametrize("element", ["Mn", "Co", "Ni"])
 def test_the_foil_is_where_the_hidden_error_of_the_monochromator_puts_it(station, element):
     e = EDGES[element]
-    foil = read_scan(
-        station.scan(element, regions=[(e - 40, e - 10, 10, 1.0), (e - 7, e + 7, 0.5, 1.0)])
-    ).foil_spectrum()
+    regions = [(e - 40, e - 10, 10, 1.0), (e - 5, e + 4, 0.25, 1.0), (e + 8, e + 14, 3, 1.0)]
+    foil = read_scan(station.scan(element, regions=regions)).foil_spectrum()
     hidden = bragg_energy(bragg_angle(e) - BRAGG_ERROR)  # what the axis shows when the light has the foil's energy
     found = foil_position(foil.energy, foil.mu, near=e)
-    assert found.energy == pytest.approx(hidden, abs=0.05)  # what is asked of a calibration by a foil
+    # The bandwidth moves the steepest point by 10 meV; a cubic through an edge that is not symmetric does the rest.
+    assert found.energy == pytest.approx(hidden, abs=0.05)
 
 
 def test_the_sigma_of_a_spectrum_is_what_its_points_scatter(station):
