@@ -7,6 +7,7 @@ import bluesky.plan_stubs as bps
 import bluesky.preprocessors as bpp
 import h5py
 import pytest
+from bluesky.protocols import Pausable
 from bluesky.utils import RunEngineInterrupted
 
 from acquisition.config import BeamSettings
@@ -299,6 +300,13 @@ def test_a_halt_in_full_flight_closes_the_shutter(microscope, engine, becomes):
     with pytest.raises(RunEngineInterrupted):
         RE(plan())
     becomes(b.shutter.status, "Closed")
+
+
+def test_what_can_pause_can_resume_or_the_engine_would_not_pause_it(in_process_world, bulk_in_process):
+    devices = [*in_process_world.devices.devices(), *bulk_in_process.devices.devices()]
+    pausing = [device for device in devices if hasattr(device, "pause")]
+    assert {device.name for device in pausing} >= {"shutter", "detector", "fly", "chambers"}
+    assert all(isinstance(device, Pausable) for device in pausing)
 
 
 @PLACES
