@@ -161,9 +161,14 @@ def test_the_cell_goes_on_during_a_pause_and_stops_when_the_series_is_aborted(ch
     assert {doc["exit_status"] for name, doc in charging.documents() if name == "stop"} == {"abort"}
 
 
-def test_a_paused_series_goes_on(charging, interrupted):
+@pytest.mark.parametrize(
+    ("command", "number", "device"),
+    [("trigger", 1, "chambers"), ("trigger", 9, "chambers"), ("set", 1, "cell"), ("read", 1, "cell")],
+    ids=["in the first dark", "in the second round", "as the step begins", "before it begins"],
+)
+def test_a_paused_series_goes_on(charging, interrupted, command, number, device):
     with pytest.raises(RunEngineInterrupted):
-        charging.engine(interrupted(charging.charge(), "trigger", 9, "chambers"))  # in the second round
+        charging.engine(interrupted(charging.charge(), command, number, device))
     charging.engine.resume()
     scans = read_scans(charging.documents())
     assert [scan.complete for scan in scans] == [True, True]
