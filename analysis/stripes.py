@@ -14,6 +14,7 @@ from scipy.ndimage import maximum_filter, median_filter
 
 _ROUNDS = 12
 _DIRECTIONS = ((0, 1), (0.5, 1), (1, 1), (1, 0.5), (1, 0), (1, -0.5), (1, -1), (0.5, -1))
+_MEDIAN_GAIN = 1.25  # standard deviation of a median over that of a mean
 _NOISE_GAIN = 1.2  # of the median over the directions, in units of the noise of a pixel
 
 
@@ -52,7 +53,7 @@ class Zingers:
         return int(np.count_nonzero(self.replaced))
 
 
-def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.0) -> Stripes:
+def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.0, columns: bool = False) -> Stripes:
     """Take the constant offset of faulty detector spots off all projections.
 
     In the mean over the angles each pixel is compared with the cubic through its neighbours, along eight
@@ -63,8 +64,10 @@ def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.
     Parameters
     ----------
     projections : (angle, row, column), optical density; any order of the angles
-    size : pixels; largest diameter of a spot
+    size : pixels; largest diameter of a spot, and width of a column
     threshold : in standard deviations, of the noise and of what neighbouring pixels stick out by
+    columns : also take whole columns off that stick out by the same offset in most rows, up to `size` wide. Walls of
+        the specimen that stand along the axis (a capillary) look the same: leave it off there
 
     Raises
     ------
@@ -79,6 +82,8 @@ def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.
     mean = stack.mean(axis=0, dtype=np.float64)
     noise = _NOISE_GAIN * _pixel_noise(stack) / np.sqrt(len(stack))
     offset = np.zeros(mean.shape)
+    if columns:
+        offset += _faulty_columns(mean, size, threshold)
     for _ in range(_ROUNDS):
         least, typical = _standing_out(mean - offset, size)
         usual = 1.4826 * median_filter(np.abs(typical), size=8 * size + 1, mode="mirror")
@@ -91,6 +96,29 @@ def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.
         offset += step
     taken = offset.astype(np.float32)
     return Stripes(values=stack - taken, offset=taken, sigma=sigma.astype(np.float32))
+
+
+def _faulty_columns(mean: NDArray[np.float64], size: int, threshold: float) -> NDArray[np.float64]:
+    """Offset of each column: the median over the rows of its difference from the cubic through its neighbours.
+
+    The scatter over the rows, of noise and object, tells its standard deviation.
+    """
+    offset = np.zeros(mean.shape[1])
+    reach = 2 * size
+    for _ in range(_ROUNDS):
+        padded = np.pad(mean - offset, ((0, 0), (reach, reach)), mode="reflect")
+        shifted = [padded[:, reach + d : padded.shape[1] - reach + d] for d in (0, -size, size, -reach, reach)]
+        difference = shifted[0] - (4.0 * (shifted[1] + shifted[2]) - (shifted[3] + shifted[4])) / 6.0
+        typical = np.median(difference, axis=0)
+        scatter = _MEDIAN_GAIN * 1.4826 * np.median(np.abs(difference - typical), axis=0) / np.sqrt(len(mean))
+        # Wider than for spots: one faulty column spoils the difference of four others.
+        usual = 1.4826 * median_filter(np.abs(typical), size=32 * size + 1, mode="mirror")
+        clear = np.abs(typical) > threshold * np.hypot(scatter, usual)
+        clear &= np.abs(typical) >= maximum_filter(np.abs(typical), size=2 * size + 1)
+        if not clear.any():
+            break
+        offset += np.where(clear, typical, 0.0)
+    return offset
 
 
 def _standing_out(image: NDArray[np.float64], size: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

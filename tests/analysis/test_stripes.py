@@ -43,6 +43,23 @@ def test_rings_disappear_from_the_slice(projections) -> None:
     assert np.std(cured - clean) < 0.2 * np.std(spoiled - clean)
 
 
+@pytest.mark.parametrize("width", [1, 2])
+def test_whole_columns_are_taken_off_with_their_size(projections, width) -> None:
+    spoiled = projections.copy()
+    for column, offset in ((30, 0.05), (52, -0.03), (71, 0.08)):
+        spoiled[:, :, column : column + width] += offset
+    found = remove_rings(spoiled, columns=True)
+    for column, offset in ((30, 0.05), (52, -0.03), (71, 0.08)):
+        # 24 rows of means of 90 values of noise 0.01, and what the object is not a cubic over 8 pixels
+        assert np.median(found.offset[:, column : column + width]) == pytest.approx(offset, abs=0.004)
+    left = np.abs(found.values - projections).mean()
+    assert left < 0.2 * np.abs(spoiled - projections).mean()
+
+
+def test_clean_projections_have_no_faulty_columns(projections) -> None:
+    assert np.mean(remove_rings(projections, columns=True).offset != 0) < 0.01
+
+
 def test_zingers_are_replaced_and_nothing_else(projections) -> None:
     rng = np.random.default_rng(8)
     hits = tuple(rng.integers(1, n - 1, 40) for n in projections.shape)
