@@ -17,7 +17,7 @@ class Camera(SimDetector):
 @pytest.fixture
 def bragg(layer):
     motor = EpicsMotor("SIM:mono:bragg", name="bragg")
-    motor.wait_for_connection(timeout=5)
+    motor.wait_for_connection(timeout=30)
     return motor
 
 
