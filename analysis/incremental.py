@@ -102,7 +102,7 @@ class RunningEdges:
             basis, which holds at its own energies only
         replace : forget what was added for this energy before (spoiled frames); not possible with a given basis
         """
-        if not 0 <= index < self.energies.size:
+        if not (isinstance(index, int | np.integer) and 0 <= index < self.energies.size):
             raise ValueError(f"energy number {index} is outside 0..{self.energies.size - 1}")
         new = np.asarray(values, dtype=np.float32)
         if new.shape != (self.n_voxels,):

@@ -30,20 +30,17 @@ def move_together(*moves: tuple[Movable[Any], Any]) -> MsgGenerator[None]:
     An axis that is still on its way when a plan cleans up would have its move superseded, and that would count as
     one more failure: the clean-up would end there.
     """
-    groups = [short_uid("move") for _ in moves]
-    for (axis, target), group in zip(moves, groups, strict=True):
-        yield from bps.abs_set(axis, target, group=group)
-    yield from _wait_for_each(groups)
-
-
-def _wait_for_each(groups: Sequence[str]) -> MsgGenerator[None]:
-    if not groups:
+    if not moves:
         return
-    first, *others = groups
-    if others:
-        yield from bpp.finalize_wrapper(bps.wait(first), lambda: _wait_for_each(others))
-    else:
-        yield from bps.wait(first)
+    (axis, target), *others = moves
+    group = short_uid("move")
+
+    def begin() -> MsgGenerator[None]:
+        yield from bps.abs_set(axis, target, group=group)
+        yield from move_together(*others)
+
+    # What fails can be heard at any message, also while others are still being sent on their way.
+    yield from bpp.finalize_wrapper(begin(), lambda: bps.wait(group))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,8 +98,12 @@ def flown_block(fly: Flown, turn: dict[str, float]) -> Block:
 def make_ready(block: Block, *moves: tuple[Movable[Any], Any]) -> MsgGenerator[None]:
     """Prepare a block and move axes, all at the same time, so that nothing is left to do while the shutter is open."""
     group = short_uid("prepare")
-    yield from bps.prepare(block.device, block.settings, group=group)
-    yield from bpp.finalize_wrapper(move_together(*block.moves, *moves), lambda: bps.wait(group))
+
+    def begin() -> MsgGenerator[None]:
+        yield from bps.prepare(block.device, block.settings, group=group)
+        yield from move_together(*block.moves, *moves)
+
+    yield from bpp.finalize_wrapper(begin(), lambda: bps.wait(group))
 
 
 def flight(angles: Sequence[float], *, exposure: float, period: float) -> dict[str, float]:

@@ -167,7 +167,7 @@ def in_situ(
     def series() -> MsgGenerator[None]:
         for signal in recorded:
             yield from bps.monitor(signal, name=f"{signal.name}_monitor")
-        yield from bpp.finalize_wrapper(until_a_limit(), bps.mv(cycler, "stop"))
+        yield from bpp.finalize_wrapper(until_a_limit(), lambda: bps.mv(cycler, "stop"))
         yield from blocks.save_block("primary", cycler)
         for signal in recorded:
             yield from bps.unmonitor(signal)

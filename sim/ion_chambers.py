@@ -31,7 +31,7 @@ class Foil:
 
     FAULTS = ("missing", "stuck")
 
-    def __init__(self, bank: Bank, prefix: str, element: str, *, thickness: float = 6.0) -> None:
+    def __init__(self, bank: Bank, prefix: str, element: str, *, thickness: float = 4.0) -> None:
         self.fault: str | None = None
         self._thickness = thickness
         places = ("Out", *FOIL_DENSITY)

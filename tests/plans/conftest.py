@@ -133,11 +133,13 @@ class Bulk:
 
 @pytest.fixture
 def bulk_scan(bulk_in_process: Any, tmp_path: Path) -> Iterator[Bulk]:
-    """The station at 8300 eV with the shutter closed, no foil in and the cell at rest; healed afterwards."""
+    """The station at 8300 eV, shutter closed, no foil in, usual gains, the cell at rest; healed afterwards."""
     b = bulk_in_process.devices
     bulk_in_process.fault("")
     for device, value in ((b.energy, 8300.0), (b.shutter, "closed"), (b.foil, "out"), (b.cell, "stop")):
         device.set(value).wait(30)
+    for chamber in b.chambers.chambers:
+        chamber.set("1e8 V/A").wait(10)
     engine, _ = make_engine(tmp_path / "journal", beamline="small")
     yield Bulk(bulk_in_process, engine, tmp_path / "journal")
     bulk_in_process.fault("")

@@ -138,8 +138,8 @@ def test_a_foil_finds_a_hidden_bragg_error_and_cancels_it(loop):
         return foil_position(energies, np.log(before / behind), near=FOIL_ENERGIES["Ni"], half_width=0.8)
 
     found = shown()
-    # dE = E cot(theta) dtheta: at 13.72 deg 0.003 deg are 1.787 eV. Of the 0.05 eV 0.03 go to the thickness of the foil
-    # (6 um, seen with the bandwidth of the beam) and 0.01 to the shape of its edge.
+    # dE = E cot(theta) dtheta: at 13.72 deg 0.003 deg are 1.787 eV. Of the 0.05 eV 0.02 go to the thickness of the foil
+    # (4 um, seen with the bandwidth of the beam) and 0.01 to the shape of its edge.
     assert found.energy - FOIL_ENERGIES["Ni"] == pytest.approx(1.787, abs=0.05)
     error = b.energy.monochromator.bragg_angle(FOIL_ENERGIES["Ni"]) - b.energy.monochromator.bragg_angle(found.energy)
     b.energy.monochromator.bragg_offset.set(error).wait(10)
