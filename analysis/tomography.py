@@ -223,10 +223,13 @@ class FilteredBackProjection:
         self._slots.clear()
 
     def _pieces(self) -> list[tuple[int, int, int]]:
-        """(slab, first row, last row): enough pieces of work to keep every thread busy."""
+        """(slab, first row, last row): pieces of alike work, enough of them to keep every thread busy."""
+        size = self.geometry.size
         pieces = 1 if self.threads == 1 else math.ceil(4 * self.threads / self._slabs)
-        bounds = np.linspace(0, self.geometry.size, pieces + 1).astype(int).tolist()
-        return [(slab, *ends) for slab in range(self._slabs) for ends in itertools.pairwise(bounds)]
+        height = np.arange(size + 1) - 0.5 * size
+        area = np.cumsum(np.sqrt(np.maximum(0.25 * size**2 - height**2, 0.0)))  # of the inscribed circle, below a row
+        bounds = np.searchsorted(area, area[-1] * np.arange(1, pieces) / pieces).tolist()
+        return [(slab, *ends) for slab in range(self._slabs) for ends in itertools.pairwise([0, *bounds, size])]
 
     def volume(self, *, out: NDArray[np.float32] | None = None) -> Volume:
         """Volume of the projections added so far; more may be added afterwards.
