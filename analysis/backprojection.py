@@ -250,11 +250,14 @@ def interleave(rows: Any, first: Any, scale: Any, sinogram: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def deinterleave(slab: Any, scale: Any, outside: Any, slices: Any) -> None:
-    """Write an image slab (y, x, lane), times `scale`, into slices (lane, y, x); `outside` beyond the circle."""
+def deinterleave(slab: Any, scale: Any, outside: Any, slices: Any, start: Any, stop: Any) -> None:
+    """Write the rows y = start..stop of an image slab (y, x, lane), times `scale`, into slices (lane, y, x).
+
+    Beyond the inscribed circle stands `outside`.
+    """
     count, size = slices.shape[0], slices.shape[1]
     half = np.float32((size - 1) * 0.5)
-    for y_index in range(size):
+    for y_index in range(start, stop):
         first, last = _chord(np.float32(y_index) - half, half, 0, size)
         for lane in range(count):
             for x in range(first):
@@ -262,7 +265,7 @@ def deinterleave(slab: Any, scale: Any, outside: Any, slices: Any) -> None:
             for x in range(last, size):
                 slices[lane, y_index, x] = outside
         for block in range(first, last, LANES):
-            stop = min(block + LANES, last)
+            end = min(block + LANES, last)
             for lane in range(count):
-                for x in range(block, stop):
+                for x in range(block, end):
                     slices[lane, y_index, x] = slab[y_index, x, lane] * scale

@@ -153,7 +153,7 @@ def sirt(
         image = _solve(operators, measured, *weights, iterations, bound)
         slab = image.reshape(geometry.size, geometry.size, kernels.LANES)
         part = values[first : first + kernels.LANES]
-        kernels.deinterleave(slab, np.float32(1.0 / pixel_size), np.float32(0.0), part)
+        kernels.deinterleave(slab, np.float32(1.0 / pixel_size), np.float32(0.0), part, 0, part.shape[1])
     values[~seen] = np.nan
     return Volume(
         values=values,

@@ -255,11 +255,12 @@ class FilteredBackProjection:
             raise ValueError(f"out is {values.dtype} {values.shape}, expected contiguous float32 {shape}")
         scale = np.float32(np.sum(self._weights) / np.sum(self._weights[self._used]))
 
-        def unfold(slab: int) -> None:
+        def unfold(piece: tuple[int, int, int]) -> None:
+            slab, start, stop = piece
             part = values[slab * kernels.LANES : (slab + 1) * kernels.LANES]
-            kernels.deinterleave(self._image[slab], scale, self._outside, part)
+            kernels.deinterleave(self._image[slab], scale, self._outside, part, start, stop)
 
-        run_tasks(unfold, range(self._slabs), self.threads)
+        run_tasks(unfold, self._pieces(), self.threads)
         measured = self._measured_slices()
         if not measured.all():
             values[~measured] = np.nan
