@@ -21,11 +21,11 @@ check: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# Longer runs, about a quarter of an hour each; `make test` has a short form of both.
+# Longer runs; `make test` has a short form of both.
 soak: soak-faults soak-moves
 
 soak-faults: .venv/installed
-	EDGEWISE_SOAK=1 $(BIN)/python -m pytest tests/system/test_faults.py tests/system/test_faults_stock.py tests/system/test_faults_ioc.py
+	EDGEWISE_SOAK=1 $(BIN)/python -m pytest tests/system/test_faults.py tests/system/test_faults_stock.py tests/system/test_faults_ioc.py tests/system/test_spectroscopy.py
 
 soak-moves: .venv/installed
 	$(BIN)/python -m benchmarks.soak_moves --moves 20000

@@ -55,7 +55,8 @@ def rows():
 
 
 def pytest_configure(config):
-    """Make the marker of this folder known."""
+    """Make the markers of this folder known."""
+    config.addinivalue_line("markers", "soak: minutes long; run by `make soak-faults`")
     config.addinivalue_line("markers", "faults(names, over_channel_access): rows of the reference page to run")
 
 
@@ -69,6 +70,13 @@ def pytest_generate_tests(metafunc):
     cases = [("in process", name) for name in names] + [("channel access", name) for name in over]
     ids = [f"{name} {'in process' if place == 'in process' else 'over channel access'}" for place, name in cases]
     metafunc.parametrize(("place", "row"), [(place, ROWS[name]) for place, name in cases], ids=ids)
+
+
+def pytest_collection_modifyitems(items):
+    """Leave what takes minutes to the soak."""
+    for item in items:
+        if not SOAK and item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.skip(reason="minutes long: make soak-faults runs it"))
 
 
 def pytest_terminal_summary(terminalreporter):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.system, pytest.mark.soak, pytest.mark.timeout(180)]
 SCRIPT = Path(__file__).with_name("stock_ophyd.py")
 
 

@@ -40,6 +40,7 @@ def test_an_in_situ_series_over_channel_access_is_complete_and_leaves_the_statio
     assert (b.shutter.status.get(), b.cell.status.get()) == ("Closed", "Idle")
 
 
+@pytest.mark.soak
 def test_the_how_to_page_runs_at_the_prompt_as_it_stands(tmp_path):
     # A process of its own: it starts its own simulated station and points libca at it. Less of the charge, and faster.
     page = PAGE.read_text().replace("upper_voltage=4.75", "upper_voltage=4.4").replace("--speed 50", "--speed 150")
