@@ -3,17 +3,15 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, Code
 from analysis.live.valence_map import ValenceMap
-from analysis.threads import available_threads, run_tasks
 
 __all__ = ["FIXED", "VOLUMES", "parameters", "write_valence_map"]
 
@@ -31,7 +29,6 @@ VOLUMES = {  # name: (unit, what it is)
 }
 FIXED = "depth", "attenuation", "mask"  # by the first energy; every refresh of a map has the same
 
-_AT_ONCE = 1 << 24  # bytes
 CROSSING = "last upward crossing of one half below the highest point between the windows"
 
 
@@ -79,60 +76,26 @@ def write_valence_map(path: Path, result: ValenceMap, origin: Mapping[str, Any])
         Where it comes from: series and run uids, their journal, the versions; stored as attributes of the file.
     """
     new = path.with_suffix(f".{os.getpid()}.new")
-    volumes = {name: np.ascontiguousarray(getattr(result, name)) for name in VOLUMES}
     try:
         with h5py.File(new, "w") as file:
-            places = _write(file, result, volumes, origin)
-        _fill(new, [(places[name], volume) for name, volume in volumes.items()])
+            _write(file, result, origin)
         os.replace(new, path)
     finally:
         new.unlink(missing_ok=True)  # what a full disk has left
 
 
-def _write(
-    file: h5py.File, result: ValenceMap, volumes: Mapping[str, NDArray[Any]], origin: Mapping[str, Any]
-) -> dict[str, int]:
-    """Write everything but the values of the volumes; return where in the file each of them has its room (bytes)."""
+def _write(file: h5py.File, result: ValenceMap, origin: Mapping[str, Any]) -> None:
     _attributes(file, {"NX_class": "NXroot", "default": "map", **origin})
     entry = file.create_group("map")
     _attributes(entry, {"NX_class": "NXentry", "default": "valence", "parameters": parameters(result)})
-    places = {}
     for name, (unit, meaning) in VOLUMES.items():
-        dataset = _room_for(entry, name, volumes[name])
-        places[name] = dataset.id.get_offset()
+        volume = getattr(result, name)
+        # Contiguous and not compressed: a map is refreshed while the next energy is being measured.
+        dataset = entry.create_dataset(name, data=volume.view(np.uint8) if volume.dtype == np.bool_ else volume)
         _attributes(dataset, {"units": unit, "long_name": meaning, "axes": "z:y:x"})
     _write_shells(entry.create_group("shells"), result)
     _write_calibration(entry.create_group("calibration"), result)
     _write_quality(entry.create_group("energies"), result)
-    return places
-
-
-def _room_for(group: h5py.Group, name: str, volume: NDArray[Any]) -> h5py.Dataset:
-    """A dataset in one piece, not compressed and still empty, with its room in the file."""
-    layout = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-    layout.set_layout(h5py.h5d.CONTIGUOUS)
-    layout.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
-    layout.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
-    kind = h5py.h5t.py_create(np.dtype(np.uint8) if volume.dtype == np.bool_ else volume.dtype)
-    space = h5py.h5s.create_simple(volume.shape)
-    return h5py.Dataset(h5py.h5d.create(group.id, name.encode(), kind, space, layout))
-
-
-def _fill(path: Path, places: Sequence[tuple[int, NDArray[Any]]]) -> None:
-    """Write volumes to their places in a file, by all processors: one alone is slower than the memory takes it."""
-    with path.open("r+b", buffering=0) as file:
-
-        def write(piece: tuple[int, memoryview]) -> None:
-            place, values = piece
-            written = os.pwrite(file.fileno(), values, place)
-            if written != len(values):
-                raise OSError(f"{written} of {len(values)} bytes could be written to {path}")
-
-        pieces = []
-        for place, volume in places:
-            values = volume.reshape(-1).view(np.uint8).data
-            pieces += [(place + low, values[low : low + _AT_ONCE]) for low in range(0, len(values), _AT_ONCE)]
-        run_tasks(write, pieces, available_threads())
 
 
 def _write_shells(group: h5py.Group, result: ValenceMap) -> None:
