@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 DATA ?=
 
-.PHONY: demo demo-real test check bench soak soak-faults soak-moves setup clean
+.PHONY: demo demo-real test test-slow check bench soak soak-faults soak-moves setup clean
 
 demo: .venv/installed
 	$(BIN)/edgewise demo
@@ -21,11 +21,17 @@ check: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# What `make test` leaves out because it takes minutes: stock ophyd under faults, a dying server, the how-to page.
+SLOW := tests/system/test_faults_stock.py tests/system/test_faults_ioc.py tests/system/test_spectroscopy.py
+
+test-slow: .venv/installed
+	EDGEWISE_SOAK=1 $(BIN)/python -m pytest $(SLOW)
+
 # Longer runs; `make test` has a short form of both.
 soak: soak-faults soak-moves
 
 soak-faults: .venv/installed
-	EDGEWISE_SOAK=1 $(BIN)/python -m pytest tests/system/test_faults.py tests/system/test_faults_stock.py tests/system/test_faults_ioc.py tests/system/test_spectroscopy.py
+	EDGEWISE_SOAK=1 $(BIN)/python -m pytest tests/system/test_faults.py $(SLOW)
 
 soak-moves: .venv/installed
 	$(BIN)/python -m benchmarks.soak_moves --moves 20000

@@ -56,7 +56,7 @@ def rows():
 
 def pytest_configure(config):
     """Make the markers of this folder known."""
-    config.addinivalue_line("markers", "soak: minutes long; run by `make soak-faults`")
+    config.addinivalue_line("markers", "soak: minutes long; run by `make test-slow`")
     config.addinivalue_line("markers", "faults(names, over_channel_access): rows of the reference page to run")
 
 
@@ -76,7 +76,7 @@ def pytest_collection_modifyitems(items):
     """Leave what takes minutes to the soak."""
     for item in items:
         if not SOAK and item.get_closest_marker("soak"):
-            item.add_marker(pytest.mark.skip(reason="minutes long: make soak-faults runs it"))
+            item.add_marker(pytest.mark.skip(reason="minutes long: make test-slow runs it"))
 
 
 def pytest_terminal_summary(terminalreporter):
