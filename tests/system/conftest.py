@@ -1,7 +1,10 @@
 """The reference page of faults as data, and a witness of what a faulted plan did and when."""
 
+import json
 import os
 import re
+import subprocess
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -255,6 +258,20 @@ def _hurried(*signals):
     yield
     for signal, value in zip(signals, before, strict=True):
         signal.put(value)
+
+
+@pytest.fixture(scope="session")
+def scenarios(tmp_path_factory):
+    """Return what runs a script of this folder in a process that can be abandoned, and gives its last line, JSON."""
+
+    def run(name):
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("EPICS_")}
+        command = [sys.executable, str(Path(__file__).with_name(name)), str(tmp_path_factory.mktemp("scenarios"))]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout.splitlines()[-1])
+
+    return run
 
 
 @pytest.fixture

@@ -1,26 +1,16 @@
 """An IOC that dies ends what was under way at once, and the same devices work again when it is back."""
 
-import json
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
 pytestmark = [pytest.mark.system, pytest.mark.soak, pytest.mark.timeout(180)]
-SCRIPT = Path(__file__).with_name("ioc_death.py")
 
 
 @pytest.fixture(scope="module")
-def answer(tmp_path_factory):
+def answer(scenarios):
     """What the scenarios gave."""
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("EPICS_")}
-    command = [sys.executable, str(SCRIPT), str(tmp_path_factory.mktemp("death"))]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=150, check=False)
-    assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout.splitlines()[-1])
+    return scenarios("ioc_death.py")
 
 
 @pytest.mark.parametrize(
