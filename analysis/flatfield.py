@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.numbers import real_array
 from analysis.threads import available_threads, run_tasks
 
 
@@ -75,7 +76,8 @@ def optical_density(
     exposure_ratio : incident dose of a frame over that of a flat (exposure time times flux), one number or one per
         frame
     with_sigma : keep the noise of every pixel; its root mean square is told in any case
-    out : float32 of the shape of `frames`, written and returned as the values, where a new array would cost time
+    out : float32 of the shape of `frames`, C-contiguous; written and returned as the values, where a new array would
+        cost time
     threads : None uses all processors of this process
 
     Returns
@@ -102,7 +104,10 @@ def optical_density(
     dark_mean, _ = _mean_image("dark", dark, image_shape)
     if not (math.isfinite(electrons_per_count) and electrons_per_count > 0):
         raise ValueError(f"electrons_per_count {electrons_per_count} is not above 0")
-    ratio = np.broadcast_to(np.asarray(exposure_ratio, dtype=np.float64), (len(stack),))
+    ratio = real_array("exposure_ratio", exposure_ratio, np.float64)
+    if ratio.shape not in ((), (len(stack),)):
+        raise ValueError(f"exposure_ratio has shape {ratio.shape}, expected one number or ({len(stack)},)")
+    ratio = np.broadcast_to(ratio, (len(stack),))
     if not (np.isfinite(ratio) & (ratio > 0)).all():
         raise ValueError(f"exposure_ratio {float(ratio.min())} is not above 0")
     open_beam = flat_mean - dark_mean
@@ -113,8 +118,9 @@ def optical_density(
     tables = dark_mean.astype(np.float32), per_open.astype(np.float32), flat_term.astype(np.float32)
     noise = np.float32(1.0 / electrons_per_count), np.float32(read_variance)
     values = np.empty(stack.shape, dtype=np.float32) if out is None else out
-    if values.shape != stack.shape or values.dtype != np.float32:
-        raise ValueError(f"out is {values.dtype} {values.shape}, expected float32 {stack.shape}")
+    usable = values.flags.c_contiguous and values.flags.writeable  # numpy 2.4 negates columns in place wrongly
+    if values.shape != stack.shape or values.dtype != np.float32 or not usable:
+        raise ValueError(f"out is {values.dtype} {values.shape}, expected writeable, contiguous float32 {stack.shape}")
     sigma = np.empty(stack.shape, dtype=np.float32) if with_sigma else None
     squares, valid = np.empty(len(stack)), np.empty(len(stack), np.int64)
 
@@ -163,7 +169,7 @@ def _transmission(frame: Any, dark: Any, per_open: Any, per_ratio: Any, out: Any
 
 
 def _stack(name: str, frames: ArrayLike) -> NDArray[Any]:
-    stack = np.asarray(frames)
+    stack = real_array(name, frames)
     if stack.ndim == 2:
         stack = stack[None]
     if stack.ndim != 3 or stack.size == 0:
@@ -175,7 +181,7 @@ def _stack(name: str, frames: ArrayLike) -> NDArray[Any]:
 
 def _mean_image(name: str, images: ArrayLike, shape: tuple[int, ...]) -> tuple[NDArray[np.float64], int]:
     """Mean of a stack and the number of its frames."""
-    stack = np.asarray(images)
+    stack = real_array(name, images)
     count = len(stack) if stack.ndim == 3 else 1
     if stack.shape[-2:] != shape or stack.ndim not in (2, 3) or count == 0:
         raise ValueError(f"{name} has shape {stack.shape}, frames have {shape}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis import backprojection as kernels
+from analysis.numbers import real_array, whole_number
 from analysis.projection_geometry import ProjectionGeometry
 from analysis.resampling import resample_rows
 from analysis.threads import available_threads, run_tasks
@@ -136,8 +137,9 @@ def sirt(
     A. Beck and M. Teboulle, SIAM J. Imaging Sci. 2, 183 (2009), doi:10.1137/080716542 (momentum).
     """
     stack = _checked(projections)
-    if iterations < 1:
-        raise ValueError(f"iterations {iterations} is below 1")
+    iterations = whole_number("iterations", iterations)
+    if smallest is not None and not math.isfinite(smallest):
+        raise ValueError(f"smallest {smallest} 1/um is not a finite number; None sets no bound")
     geometry = ProjectionGeometry.checked(
         angles, (stack.shape[1], stack.shape[2]), axis=axis, pixel_size=pixel_size, shifts=shifts, size=size
     )
@@ -221,7 +223,7 @@ def _inverse(values: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _checked(projections: ArrayLike) -> NDArray[np.float32]:
-    stack = np.asarray(projections, dtype=np.float32)
+    stack = real_array("projections", projections, np.float32)
     if stack.ndim != 3 or stack.size == 0:
         raise ValueError(f"projections have shape {stack.shape}, expected (angle, row, column)")
     finite = np.isfinite(stack.sum(axis=(1, 2), dtype=np.float64))

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.angles import checked_angles
+from analysis.numbers import real_array, whole_number
 from analysis.resampling import Taps, cubic_taps
 
 
@@ -53,22 +54,22 @@ class ProjectionGeometry:
     ) -> ProjectionGeometry:
         """Geometry from what a caller gives; ValueError names what cannot be."""
         degrees = checked_angles(angles)
-        rows, columns = shape
-        if rows < 1 or columns < 2:
-            raise ValueError(f"shape {tuple(shape)} of a projection is below (1, 2)")
+        if len(shape) != 2:
+            raise ValueError(f"shape {tuple(shape)} of a projection is not (rows, columns)")
+        rows, columns = whole_number("rows", shape[0]), whole_number("columns", shape[1], least=2)
         if not -0.5 <= axis <= columns - 0.5:
             raise ValueError(f"axis {axis} is outside columns -0.5..{columns - 0.5}")
         pixel = _positive("pixel_size", pixel_size)
         return cls(
             angles=degrees,
-            rows=int(rows),
-            columns=int(columns),
+            rows=rows,
+            columns=columns,
             axis=float(axis),
-            shifts=_checked_shifts(shifts, len(degrees)),
+            shifts=_checked_shifts(shifts, len(degrees), columns),
             pixel_size=pixel,
             voxel_size=pixel if voxel_size is None else _positive("voxel_size", voxel_size),
-            size=int(columns) if size is None else _count("size", size),
-            n_slices=int(rows) if n_slices is None else _count("n_slices", n_slices),
+            size=columns if size is None else whole_number("size", size),
+            n_slices=rows if n_slices is None else whole_number("n_slices", n_slices),
         )
 
     @property
@@ -115,13 +116,16 @@ class ProjectionGeometry:
         return max(min(left, right), 0.0) * self.pixel_size
 
 
-def _checked_shifts(shifts: ArrayLike | None, count: int) -> NDArray[np.float64]:
-    """Shifts as (angle, 2), finite."""
-    pairs = np.asarray((0.0, 0.0) if shifts is None else shifts, dtype=np.float64)
+def _checked_shifts(shifts: ArrayLike | None, count: int, columns: int) -> NDArray[np.float64]:
+    """Shifts as (angle, 2), finite, that leave something of the object on the detector."""
+    pairs = real_array("shifts", (0.0, 0.0) if shifts is None else shifts, np.float64)
     if pairs.shape not in ((2,), (count, 2)):
         raise ValueError(f"shifts have shape {pairs.shape}, expected (2,) or ({count}, 2): dy, dx")
     if not np.isfinite(pairs).all():
         raise ValueError("shifts hold values that are not finite: leave out the projections that have none")
+    far = float(pairs[..., 1].flat[np.abs(pairs[..., 1]).argmax()])
+    if abs(far) >= columns:
+        raise ValueError(f"shift dx {far} px is outside -{columns}..{columns}, the columns of the detector")
     return np.broadcast_to(pairs, (count, 2)).copy()
 
 
@@ -129,9 +133,3 @@ def _positive(name: str, value: float) -> float:
     if not (math.isfinite(value) and value > 0):
         raise ValueError(f"{name} {value} um is not above 0")
     return float(value)
-
-
-def _count(name: str, value: int) -> int:
-    if value < 1:
-        raise ValueError(f"{name} {value} is below 1")
-    return int(value)

@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import backprojection as kernels
 from analysis.angles import angle_weights
+from analysis.numbers import real_array
 from analysis.projection_geometry import ProjectionGeometry
 from analysis.ramp_filter import fast_even_length, interpolated_noise_gain, ramp_response
 from analysis.resampling import resample_rows
@@ -94,8 +95,7 @@ class FilteredBackProjection:
     def _plan_filter(self) -> None:
         geometry = self.geometry
         first, last = int(self._first_columns.min()), int(self._first_columns.max()) + geometry.samples - 1
-        farthest = max(geometry.columns - 1 - first, last)
-        self._length = fast_even_length(max(2 * farthest, geometry.samples))
+        self._length = fast_even_length(max(2 * max(geometry.columns - 1 - first, last), geometry.samples))
         slabs_at_once = max(_SAMPLES_AT_ONCE // self._length // kernels.LANES, 1)
         self._rows_at_once = slabs_at_once * kernels.LANES
         response = ramp_response(self._length, step=geometry.step)
@@ -103,10 +103,9 @@ class FilteredBackProjection:
         self._filter_gain = interpolated_noise_gain(response)
 
     def _allocate(self, reuse: FilteredBackProjection | None) -> None:
-        size = self.geometry.size
         self._slabs = -(-self.geometry.n_slices // kernels.LANES)
         pending = (self._slabs, _PENDING, self.geometry.samples, kernels.LANES)
-        image = (self._slabs, size, size, kernels.LANES)
+        image = (self._slabs, self.geometry.size, self.geometry.size, kernels.LANES)
         old = (None, None) if reuse is None else reuse._give_up()
         self._pending = _zeros_of_shape(pending, old[0])
         self._image = _zeros_of_shape(image, old[1])
@@ -131,7 +130,7 @@ class FilteredBackProjection:
         ValueError
             for a wrong shape, an index that does not exist or was added before, or values that are not finite
         """
-        stack = np.asarray(projections)
+        stack = real_array("projections", projections)
         indices = np.atleast_1d(np.asarray(index))
         if stack.ndim == 2:
             stack = stack[None]
@@ -145,6 +144,8 @@ class FilteredBackProjection:
                 self._flush()
 
     def _check_batch(self, stack: NDArray[np.generic], indices: NDArray[np.integer]) -> None:
+        if indices.dtype.kind not in "iu" or indices.ndim != 1:
+            raise ValueError(f"index has type {indices.dtype}, shape {indices.shape}; whole numbers are needed")
         expected = (len(indices), self.geometry.rows, self.geometry.columns)
         if stack.shape != expected:
             raise ValueError(f"projections have shape {stack.shape}, expected {expected}")
@@ -158,8 +159,7 @@ class FilteredBackProjection:
 
     def _filter(self, stack: NDArray[np.generic], indices: NDArray[np.integer]) -> None:
         first = len(self._slots)
-        share = -(-len(indices) // self.threads)
-        group = max(1, min(self._rows_at_once // self.geometry.n_slices, share))
+        group = max(1, min(self._rows_at_once // self.geometry.n_slices, -(-len(indices) // self.threads)))
         starts = range(0, len(indices), group)
         parts = [(stack[k : k + group], indices[k : k + group], first + k) for k in starts]
         run_tasks(lambda part: self._filter_part(*part), parts, self.threads)
@@ -284,7 +284,7 @@ class FilteredBackProjection:
     def _noise_gain(self) -> float:
         along_rows = {dy: 1.0 if taps is None else taps.noise_gain for dy, taps in self._taps.items()}
         down_columns = np.array([along_rows[dy] for dy in self.geometry.shifts[self._used, 0].tolist()])
-        total = math.sqrt(float(np.sum((self._weights[self._used] * down_columns) ** 2)))
+        total = float(np.linalg.norm(self._weights[self._used] * down_columns))
         return total * self._filter_gain / self.geometry.pixel_size
 
 
@@ -316,7 +316,7 @@ def reconstruct(
     >>> bool(abs(volume.values[0, 29:35, 29:35].mean() - 0.5) < 0.005)
     True
     """
-    stack = np.asarray(projections)
+    stack = real_array("projections", projections)
     if stack.ndim != 3:
         raise ValueError(f"projections have shape {stack.shape}, expected (angle, row, column)")
     sink = FilteredBackProjection(
@@ -337,7 +337,7 @@ def reconstruct(
 
 def _not_finite(stack: NDArray[np.generic], indices: NDArray[np.integer]) -> ValueError:
     """Error that names the first spoiled projection."""
-    spoiled = np.count_nonzero(~np.isfinite(stack.astype(np.float64)), axis=(1, 2))
+    spoiled = np.count_nonzero(~np.isfinite(stack.astype(np.float32)), axis=(1, 2))
     first = int(np.argmax(spoiled > 0))
     return ValueError(f"projection {indices[first]} has {spoiled[first]} values that are not finite; fill them first")
 

@@ -68,6 +68,9 @@ def test_integer_and_float_frames_agree() -> None:
         (np.full((4, 4), np.inf), {}, "flat has 16 pixels that are not finite"),
         (np.ones((4, 4)), {"electrons_per_count": 0.0}, "electrons_per_count 0.0 is not above 0"),
         (np.ones((4, 4)), {"exposure_ratio": -1.0}, "exposure_ratio -1.0 is not above 0"),
+        (np.ones((4, 4)), {"exposure_ratio": np.ones(3)}, "exposure_ratio has shape"),
+        (np.ones((4, 4)) + 0j, {}, "complex128 values in flat"),
+        (np.ones((4, 4)), {"out": np.zeros((2, 4, 4), np.float32, order="F")}, "expected writeable, contiguous"),
     ],
 )
 def test_bad_references_are_refused(flat, options, message) -> None:

@@ -62,6 +62,12 @@ def test_bad_input_is_refused(blobs) -> None:
     stack = blobs.projections(FEW, (4, 32), axis=15.5)
     with pytest.raises(ValueError, match="iterations 0 is below 1"):
         sirt(stack, FEW, axis=15.5, iterations=0)
+    with pytest.raises(ValueError, match="iterations 2.5 is not a whole number"):
+        sirt(stack, FEW, axis=15.5, iterations=2.5)
+    with pytest.raises(ValueError, match="smallest nan"):
+        sirt(stack, FEW, axis=15.5, smallest=np.nan)
+    with pytest.raises(ValueError, match="complex128 values in projections"):
+        sirt(stack + 0j, FEW, axis=15.5)
     with pytest.raises(ValueError, match=r"axis 40.0 is outside columns"):
         sirt(stack, FEW, axis=40.0)
     stack[3, 0, 0] = np.nan

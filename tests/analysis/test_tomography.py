@@ -47,8 +47,11 @@ def test_object_comes_back_where_it_is(blobs) -> None:
         np.arange(180) * 2.0,
         np.delete(ANGLES, [10, 11, 40, 77]),
         np.linspace(0.0, 180.0, 91),
+        np.delete(ANGLES, np.s_[20:26]),
+        np.random.default_rng(4).uniform(-90, 270, 180),
+        np.concatenate([np.arange(0.0, 90.0, 1.0), np.arange(90.0, 180.0, 6.0)]),
     ],
-    ids=["golden", "full turn", "missing frames", "both ends"],
+    ids=["golden", "full turn", "missing frames", "both ends", "missing block", "random", "two densities"],
 )
 def test_any_set_of_angles_has_the_right_gain(blobs, angles) -> None:
     volume = reconstruct(blobs.projections(angles, (8, 64), axis=31.5), angles, axis=31.5)
@@ -60,6 +63,14 @@ def test_any_set_of_angles_has_the_right_gain(blobs, angles) -> None:
 def test_weights_of_a_missing_wedge_are_not_given_to_its_edges() -> None:
     weights = np.rad2deg(angle_weights(np.arange(0.0, 121.0, 2.0)))
     np.testing.assert_allclose(weights, 2.0)
+
+
+def test_neighbours_on_both_sides_stand_in_for_missing_frames() -> None:
+    """The nearest two alone would count 3.5 each, and their noise with them."""
+    weights = np.rad2deg(angle_weights(np.delete(np.arange(180.0), np.s_[60:66])))
+    assert weights.sum() == pytest.approx(180.0)
+    assert weights.max() < 2.6
+    np.testing.assert_allclose(weights[:50], 1.0)
 
 
 def test_weights_of_golden_angles_cover_half_a_turn() -> None:
@@ -157,6 +168,9 @@ def test_memory_of_a_finished_volume_serves_the_next(blobs) -> None:
         ({"pixel_size": 0.0}, "pixel_size 0.0 um is not above 0"),
         ({"shifts": np.zeros((4, 2))}, r"shifts have shape \(4, 2\)"),
         ({"size": 0}, "size 0 is below 1"),
+        ({"size": 10.5}, "size 10.5 is not a whole number"),
+        ({"shifts": (0.0, 70.0)}, r"shift dx 70.0 px is outside -64\.\.64"),
+        ({"angles": ["0", "90"]}, "<U2 values in angles"),
         ({"angles": [0.0, np.nan]}, "angle 1 is nan"),
     ],
 )
@@ -177,6 +191,12 @@ def test_bad_projections_are_refused() -> None:
         sink.add(good, [90])
     with pytest.raises(ValueError, match="expected"):
         sink.add(good[:, :4], [0])
+    with pytest.raises(ValueError, match="index has type float64"):
+        sink.add(good, [2.5])
+    with pytest.raises(ValueError, match="complex128 values in projections"):
+        sink.add(good + 1j, [0])
+    with pytest.raises(ValueError, match="masked values in projections"):
+        sink.add(np.ma.masked_equal(good, 0.0), [0])
     with pytest.raises(ValueError, match="no projection has been added"):
         sink.volume()
     sink.add(good, [0])

@@ -1,0 +1,45 @@
+"""Real and whole numbers from what a caller gives: text, complex, masked and broken values are refused by name."""
+
+from __future__ import annotations
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+
+def real_array(name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]:
+    """Return `values` as an array of real numbers, of their own type or of `dtype`; a copy only where needed.
+
+    Raises
+    ------
+    ValueError
+        for text, complex numbers, objects or masked values, which numpy would turn into numbers without a word
+
+    Examples
+    --------
+    >>> real_array("angles", [0, 1], np.float64)
+    array([0., 1.])
+    >>> real_array("angles", ["0", "1"])
+    Traceback (most recent call last):
+    ...
+    ValueError: <U1 values in angles; real numbers are needed
+    """
+    if np.ma.is_masked(values):
+        raise ValueError(f"masked values in {name}; fill them, with NaN where that is allowed")
+    array = np.asarray(values)
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{array.dtype} values in {name}; real numbers are needed")
+    return array if dtype is None else array.astype(dtype, copy=False)
+
+
+def whole_number(name: str, value: Any, *, least: int = 1) -> int:
+    """Return `value` as an int; ValueError where it is not whole, or below `least`."""
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise ValueError(f"{name} {value!r} is not a whole number") from None
+    if number < least:
+        raise ValueError(f"{name} {number} is below {least}")
+    return number
