@@ -16,6 +16,7 @@ __all__ = ["FileFormatError", "TextTable", "decode", "numbers", "read_table", "s
 
 _SEPARATORS = re.compile(r"[\s,;]+")
 _DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+(?:[eE][+-]?\d+)?$")
+_RUN = 3  # rows on end that make a table
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -98,6 +99,9 @@ def read_table(
 ) -> TextTable:
     """Read columns of numbers below any header.
 
+    The table begins with the first three rows on end that have equally many numbers (or with the first row of numbers,
+    if no three have), for headers hold numbers, too. Words below it are passed over as a footer.
+
     Parameters
     ----------
     raw : bytes, Path or str
@@ -119,34 +123,75 @@ def read_table(
         source = source or str(raw)
         raw = Path(raw).read_bytes()
     name = source or "table"
-    header: list[str] = []
-    rows: list[list[float]] = []
-    lines: list[int] = []
-    doubtful: tuple[int, list[str]] | None = None  # a header line that begins like a row: is it a spoiled one?
+    remarks: list[tuple[int, str]] = []
+    rows: list[_Row] = []
     for number, text in enumerate(decode(raw, source=name).splitlines(), start=1):
         line = text.strip()
-        if not line:
+        if line and line[0] in comments:
+            remarks.append((number, line.lstrip(comments).strip()))
+        elif line:
+            rows.append(_Row(number, line, split_row(line)))
+    first = _first_row(rows)
+    if first is None:
+        last = f"; the last begins with {rows[-1].text[:40]!r}" if rows else ""
+        raise FileFormatError(f"{name} holds no row of numbers in {len(rows) + len(remarks)} lines{last}")
+    stop = _end_of_rows(rows, name)
+    width = columns or len(rows[first].fields)
+    _refuse_spoiled(rows[:first], width, name)
+    for row in rows[first:stop]:
+        if len(row.fields) != width:
+            raise FileFormatError(f"{name} line {row.line}: {len(row.fields)} of {width} columns: {row.text[:60]!r}")
+    values = [numbers(row.fields, source=name, line=row.line) for row in rows[first:stop]]
+    beside = [(row.line, row.text) for row in (*rows[:first], *rows[stop:])]
+    header = tuple(text for _, text in sorted(remarks + beside))
+    lines = np.array([row.line for row in rows[first:stop]], dtype=np.int64)
+    return TextTable(name, header, np.array(values), lines)
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A line that is not a comment."""
+
+    line: int
+    text: str
+    fields: list[str]
+
+    @property
+    def numeric(self) -> bool:
+        return all(_is_number(field) for field in self.fields)
+
+
+def _first_row(rows: Sequence[_Row]) -> int | None:
+    """Index of the first of three rows on end with equally many numbers, else of the first row of numbers."""
+    alone = None
+    for i, row in enumerate(rows):
+        if not row.numeric:
             continue
-        if line[0] in comments:
-            header.append(line.lstrip(comments).strip())
-            continue
-        fields = split_row(line)
-        if not rows and not all(_is_number(field) for field in fields):
-            header.append(line)
-            doubtful = (number, fields) if _is_number(fields[0]) else None
-            continue
-        if doubtful is not None and len(doubtful[1]) == len(fields):
-            numbers(doubtful[1], source=name, line=doubtful[0])
-        doubtful = None
-        if columns is None:
-            columns = len(fields)
-        if len(fields) != columns:
-            raise FileFormatError(f"{name} line {number}: {len(fields)} of {columns} columns: {line[:60]!r}")
-        rows.append(numbers(fields, source=name, line=number))
-        lines.append(number)
-    if not rows:
-        raise FileFormatError(f"{name} holds no row of numbers in {len(header)} lines")
-    return TextTable(name, tuple(header), np.array(rows), np.array(lines, dtype=np.int64))
+        alone = i if alone is None else alone
+        after = rows[i + 1 : i + _RUN]
+        if len(after) == _RUN - 1 and all(len(r.fields) == len(row.fields) and r.numeric for r in after):
+            return i
+    return alone
+
+
+def _end_of_rows(rows: Sequence[_Row], source: str) -> int:
+    """Index behind the last row that holds a number: what follows is a footer."""
+    stop = len(rows)
+    while not any(_is_number(field) for field in rows[stop - 1].fields):
+        stop -= 1
+    return stop
+
+
+def _refuse_spoiled(header: Sequence[_Row], width: int, source: str) -> None:
+    """Refuse rows right above the table that belong to it: with one field that is no number, or above a damaged row."""
+    for i in range(len(header) - 1, -1, -1):
+        row = header[i]
+        if not _is_number(row.fields[0]):
+            return
+        if len(row.fields) == width:
+            numbers(row.fields, source=source, line=row.line)
+            below = header[i + 1]
+            raise FileFormatError(f"{source} line {below.line}: {below.text[:60]!r} between rows of {width} numbers")
 
 
 def _is_number(field: str) -> bool:

@@ -37,6 +37,31 @@ def test_a_word_among_numbers_is_named():
         read_table(b"8333 1\n8334 beam\n", source="scan.dat")
 
 
+def test_numbers_in_the_header_are_no_rows():
+    text = b"9809 KEK\nBlock 1 2\n1 12049 12150\n2 12150 12320\nOrtec 0 NDCH = 3\n871\n8333 1\n8334 2\n8335 3\nEND OF DATA\n"
+    table = read_table(text)
+    np.testing.assert_array_equal(table.values, [[8333, 1], [8334, 2], [8335, 3]])
+    assert table.lines.tolist() == [7, 8, 9]
+    assert "END OF DATA" in table.header
+
+
+def test_a_damaged_row_near_the_top_does_not_hide_the_rows_above_it():
+    with pytest.raises(FileFormatError, match="line 2: '8334' between rows of 2 numbers"):
+        read_table(b"8333 1\n8334\n8335 3\n8336 4\n8337 5\n")
+    with pytest.raises(FileFormatError, match="line 1: 'x' is not a number"):
+        read_table(b"8333 x\n8334 2\n8335 3\n8336 4\n")
+
+
+def test_words_between_rows_are_named():
+    with pytest.raises(FileFormatError, match="line 4: 2 of 3 columns: 'beam lost'"):
+        read_table(b"8333 1 0\n8334 2 0\n8335 3 0\nbeam lost\n8336 4 0\n")
+
+
+def test_a_file_without_numbers_shows_what_it_holds():
+    with pytest.raises(FileFormatError, match="no row of numbers in 2 lines; the last begins with '04/07/12 6919.9'"):
+        read_table(b"Data Energia\n04/07/12 6919.9\n")
+
+
 def test_a_binary_file_is_not_text():
     with pytest.raises(FileFormatError, match="byte 0 at position 3"):
         decode(b"HDF\0\1\2", source="frames.h5")
