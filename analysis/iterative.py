@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -19,6 +19,7 @@ from analysis.volume import Volume
 __all__ = ["sirt"]
 
 _LEAST_WEIGHT = 1e-3
+_GRAZING = 0.5  # line integral of the dome, in voxels; rays with less only graze the circle
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,16 +82,47 @@ class _Operators:
             sinogram[a, first - start : last - start, : stack.shape[1]] = stack[a, :, first:last].T
         return flat
 
-    def inverse_weights(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """One over the length of each ray, 0 off the detector, and over the weight of each voxel."""
+    def weights(self) -> _Weights:
+        """What a slab needs besides its projections; nothing off the detector counts."""
         shape = (len(self.geometry.angles), kernels.LANES, self.geometry.columns)
-        on_detector = self.on_samples(np.ones(shape, dtype=np.float32))
+        counted = self.on_samples(np.ones(shape, dtype=np.float32))
         image, rays = self.empty_image(), self.empty_sinogram()
-        self.back_project(on_detector, image)
-        voxels = _inverse(image)
         image[:] = 1.0
         self.project(image, rays)
-        return _inverse(rays) * on_detector, voxels
+        rays = _inverse(rays)
+        excess = self._excess()
+        counted /= excess
+        self.back_project(counted, image)
+        return _Weights(excess, rays * counted, _inverse(image))
+
+    def _excess(self) -> NDArray[np.float32]:
+        """Projection of a dome of attenuation over its exact line integrals, flat (angle, sample, lane)."""
+        radius = 0.5 * max(self.geometry.size - 1, 1)
+        axis = np.arange(self.geometry.size) - 0.5 * (self.geometry.size - 1)
+        dome = np.maximum(1.0 - (axis[:, None] ** 2 + axis**2) / radius**2, 0.0).astype(np.float32)
+        projected = self.empty_sinogram()
+        self.project(np.repeat(dome.ravel(), kernels.LANES), projected)
+        away = np.arange(self.geometry.samples) - self.centres[:, None]
+        exact = 4.0 / 3.0 * np.maximum(radius**2 - away**2, 0.0) ** 1.5 / radius**2
+        exact = np.repeat(exact.astype(np.float32).ravel(), kernels.LANES)
+        return np.where(exact > _GRAZING, projected / np.maximum(exact, _GRAZING), 1.0).astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _Weights:
+    """Flat weights of the rays and voxels of a slab.
+
+    Attributes
+    ----------
+    excess : what the projection of a smooth object is, over what it should be. It differs from 1 by up to a tenth, from
+        ray to ray, where many voxels fall on the same place of a sample (at 45 degrees, say); projections are
+        multiplied by it, or the image would get a grain that makes up for the difference
+    rays, voxels : inverse weights of rays and voxels
+    """
+
+    excess: NDArray[np.float32]
+    rays: NDArray[np.float32]
+    voxels: NDArray[np.float32]
 
 
 def sirt(
@@ -118,7 +150,8 @@ def sirt(
     axis : column of the rotation axis
     pixel_size : um; the voxels have the same size
     shifts : pixels (dy, dx), one pair or one per angle, as in `analysis.tomography.FilteredBackProjection`
-    size : voxels along x and y; None takes the number of columns. The inscribed circle is reconstructed
+    size : voxels along x and y; None takes the number of columns. The inscribed circle is reconstructed; unlike in
+        filtered back-projection, nothing may lie beyond both this circle and that of the detector's width
     iterations : steps; more is sharper and noisier
     smallest : lower bound of the attenuation, 1/um; None for no bound
     threads : None uses all processors of this process
@@ -140,22 +173,27 @@ def sirt(
     iterations = whole_number("iterations", iterations)
     if smallest is not None and not math.isfinite(smallest):
         raise ValueError(f"smallest {smallest} 1/um is not a finite number; None sets no bound")
-    geometry = ProjectionGeometry.checked(
+    wanted = ProjectionGeometry.checked(
         angles, (stack.shape[1], stack.shape[2]), axis=axis, pixel_size=pixel_size, shifts=shifts, size=size
     )
+    margin = max(math.ceil(0.5 * (wanted.columns - wanted.size)), 0)  # what is not wanted is in the rays too
+    geometry = replace(wanted, size=wanted.size + 2 * margin)
     if len(stack) != len(geometry.angles):
         raise ValueError(f"projections have shape {stack.shape}, expected ({len(geometry.angles)}, row, column)")
     stack, seen = _straightened(stack, geometry)
     operators = _Operators.of(geometry, available_threads(threads))
     bound = np.float32(-math.inf if smallest is None else smallest * pixel_size)
-    values = np.empty((geometry.n_slices, geometry.size, geometry.size), dtype=np.float32)
-    weights = operators.inverse_weights()
+    values = np.empty((wanted.n_slices, wanted.size, wanted.size), dtype=np.float32)
+    middle = slice(margin, margin + wanted.size)
+    weights = operators.weights()
     for first in range(0, len(values), kernels.LANES):
-        measured = operators.on_samples(stack[:, first : first + kernels.LANES])
-        image = _solve(operators, measured, *weights, iterations, bound)
-        slab = image.reshape(geometry.size, geometry.size, kernels.LANES)
+        measured = operators.on_samples(stack[:, first : first + kernels.LANES]) * weights.excess
+        image = _solve(operators, measured, weights, iterations, bound)
+        slab = image.reshape(geometry.size, geometry.size, kernels.LANES)[middle, middle]
         part = values[first : first + kernels.LANES]
-        kernels.deinterleave(slab, np.float32(1.0 / pixel_size), np.float32(0.0), part, 0, part.shape[1])
+        kernels.deinterleave(
+            np.ascontiguousarray(slab), np.float32(1.0 / pixel_size), np.float32(0.0), part, 0, part.shape[1]
+        )
     values[~seen] = np.nan
     return Volume(
         values=values,
@@ -170,21 +208,20 @@ def sirt(
 def _solve(
     operators: _Operators,
     measured: NDArray[np.float32],
-    rays: NDArray[np.float32],
-    voxels: NDArray[np.float32],
+    weights: _Weights,
     iterations: int,
     bound: np.float32,
 ) -> NDArray[np.float32]:
-    """Accelerated, bounded steps from an empty image; `rays` and `voxels` are inverse weights."""
+    """Accelerated, bounded steps from an empty image."""
     image, ahead, change = (operators.empty_image() for _ in range(3))
     residual = operators.empty_sinogram()
     momentum = 1.0
     for _ in range(iterations):
         operators.project(ahead, residual)
         np.subtract(measured, residual, out=residual)
-        residual *= rays
+        residual *= weights.rays
         operators.back_project(residual, change)
-        change *= voxels
+        change *= weights.voxels
         change += ahead
         np.maximum(change, bound, out=change)
         following = 0.5 * (1.0 + math.sqrt(1.0 + 4.0 * momentum**2))
