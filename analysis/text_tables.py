@@ -135,7 +135,7 @@ def read_table(
     if first is None:
         last = f"; the last begins with {rows[-1].text[:40]!r}" if rows else ""
         raise FileFormatError(f"{name} holds no row of numbers in {len(rows) + len(remarks)} lines{last}")
-    stop = _end_of_rows(rows, name)
+    stop = _end_of_rows(rows)
     width = columns or len(rows[first].fields)
     _refuse_spoiled(rows[:first], width, name)
     for row in rows[first:stop]:
@@ -174,7 +174,7 @@ def _first_row(rows: Sequence[_Row]) -> int | None:
     return alone
 
 
-def _end_of_rows(rows: Sequence[_Row], source: str) -> int:
+def _end_of_rows(rows: Sequence[_Row]) -> int:
     """Index behind the last row that holds a number: what follows is a footer."""
     stop = len(rows)
     while not any(_is_number(field) for field in rows[stop - 1].fields):

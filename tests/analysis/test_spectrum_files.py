@@ -39,7 +39,7 @@ def test_dark_ion_chamber_is_named(tmp_path):
     transmitted = 1e5 * np.exp(-MU)
     transmitted[3] = 0
     path = written(tmp_path / "a.dat", ENERGY, 1e5 + 0 * MU, transmitted)
-    with pytest.raises(FileFormatError, match=r"line 4: no logarithm of transmitted / i0 = 0\.0"):
+    with pytest.raises(FileFormatError, match=r"line 4: no logarithm of column 2 / column 1 = 0 / 100000"):
         read_columns(path, i0=1, transmitted=2)
 
 
@@ -85,7 +85,15 @@ def test_two_sweeps_are_refused_unless_sorted(tmp_path):
         ("Time, Photon_Energy [eV], xmu, I0", (2, 0, 1, 3)),
         ("; recorded by hand\n; mu energy theta", (1, 0, 2)),
         ("8 scans, 50 points\nEnergy,Absorbance", (0, 1)),
-        ("! 2022-07-26\n* no names", (0, 1, 2)),
+        ("! 2022-07-26\n* no names", (0, 1)),
+        ("#C 1_Energy (eV) 2_sec 3_i0 4_i1", (0, 2, 3, 4)),
+        ("#N 4\n#L Pt_No  mono1_energy_acs  i0  it", (2, 0, 3, 4)),
+        ("# Mono Energy *        Scaler preset time * I0                   I1", (0, 2, 3, 4)),
+        ("# energy  requested_energy  mu\n# a remark of four words", (0, 0, 1)),
+        ("# Column.1: energy eV\n# Column.2: i0\n# Column.3: itrans", (0, 3, 4)),
+        ('"Energy [eV]"\t"Norm. µ(E)"\t"I0"', (0, 1, 3)),
+        ("# .  Pre-edge line: 3.3 -0.0004\n#   ee        xmu       bkg", (0, 1, 2)),
+        ("# Energie/eV\tnormalized absorption", (0, 1)),
     ],
 )
 def test_columns_are_told_by_the_names_of_many_beamlines(tmp_path, header, order):
@@ -97,6 +105,99 @@ def test_columns_are_told_by_the_names_of_many_beamlines(tmp_path, header, order
     read = read_spectrum(path)
     np.testing.assert_allclose(read.energy, ENERGY)
     np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("", r"3 columns without names; say which with read_columns\(\.\.\., energy="),
+        (
+            "energy mcs3 mcs4",
+            r"no column is named as absorption among \['energy', 'mcs3', 'mcs4'\].*i0=\.\.\., transmitted=",
+        ),
+        ("energy I0 timer", "no column is named as absorption"),
+        ("k chi mu", "no column is named as energy"),
+    ],
+)
+def test_columns_that_do_not_tell_are_not_guessed(tmp_path, header, message):
+    with pytest.raises(FileFormatError, match=message):
+        read_spectrum(written(tmp_path / "a.dat", ENERGY, 1e5 + 0 * MU, MU, header=header))
+
+
+def test_intensities_named_by_the_beamline_become_the_signal_that_is_asked_for(tmp_path):
+    foil = 0.3 + np.arctan(ENERGY - 8333) / np.pi
+    columns = [1e5 + 0 * MU, 1e5 * np.exp(-MU), 1e5 * np.exp(-MU - foil), 3e4 * MU]
+    path = written(tmp_path / "a.dat", ENERGY, *columns, header="energy i0 it ir iff")
+    currents = written(
+        tmp_path / "b.dat", ENERGY, *(-1e-11 * c for c in columns), header="energy i0 it ir iff", form="%.12g"
+    )
+    for file in (path, currents):  # an inverting amplifier gives negative currents
+        np.testing.assert_allclose(read_spectrum(file).mu, MU, atol=1e-6)
+        np.testing.assert_allclose(read_spectrum(file, signal="reference").mu, foil, atol=1e-6)
+        np.testing.assert_allclose(read_spectrum(file, signal="fluorescence").mu, 0.3 * MU, atol=1e-6)
+
+
+def test_a_detector_of_many_elements_is_summed_when_its_columns_are_named(tmp_path):
+    header = "energy I0 I1 Ni_Ka_mca1 Ni_Ka_mca2"
+    path = written(tmp_path / "a.dat", ENERGY, 1e5 + 0 * MU, 9e4 + 0 * MU, 1e3 * MU, 3e3 * MU, header=header)
+    with pytest.raises(FileFormatError, match="no column is named as absorption"):  # transmission may not be meant
+        read_spectrum(path)
+    summed = read_columns(path, i0="I0", fluorescence=["Ni_Ka_mca1", "Ni_Ka_mca2"])
+    np.testing.assert_allclose(summed.mu, 0.04 * MU, atol=1e-6)
+
+
+def test_a_dark_chamber_beside_a_fluorescence_detector_leads_to_it(tmp_path):
+    path = written(tmp_path / "a.dat", ENERGY, 1e5 + 0 * MU, 1e3 * MU, 0 * MU, header="Energy Io FY It")
+    with pytest.raises(FileFormatError, match=r"It / Io = 0 / 100000; signal='fluorescence' reads"):
+        read_spectrum(path)
+    np.testing.assert_allclose(read_spectrum(path, signal="fluorescence").mu, 0.01 * MU, atol=1e-6)
+
+
+def test_of_two_ready_signals_the_first_is_meant(tmp_path):
+    header = "XDI/1.0\nColumn.1: energy eV\nColumn.2: mufluor\nColumn.3: mutrans\n///"
+    path = written(tmp_path / "a.xdi", ENERGY, MU, 4 + 0 * MU, header=header)
+    np.testing.assert_allclose(read_spectrum(path).mu, MU, atol=1e-6)
+    assert read_spectrum(path, signal="transmission").mu == pytest.approx(4)
+
+
+def test_wavenumbers_are_not_taken_for_kev(tmp_path):
+    with pytest.raises(FileFormatError, match=r"50\.\.24050 eV span a factor of 481"):
+        read_spectrum(written(tmp_path / "a.chi", np.arange(0.05, 24.1, 0.5), np.arange(49) % 3))
+
+
+def test_energies_relative_to_an_edge_are_refused(tmp_path):
+    with pytest.raises(FileFormatError, match=r"energy -40\.0 is not positive; it must be absolute"):
+        read_spectrum(written(tmp_path / "a.dat", ENERGY - 8340, MU))
+
+
+def test_an_encoder_that_jitters_is_no_second_sweep(tmp_path):
+    energy = ENERGY + np.where(np.arange(50) == 20, 2.05, 0.0)  # 0.05 eV beyond the next, of 98 eV
+    read = read_spectrum(written(tmp_path / "a.dat", energy, MU))
+    np.testing.assert_allclose(read.energy, np.sort(energy))
+    np.testing.assert_allclose(read.mu[[20, 21]], MU[[21, 20]], atol=1e-6)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "latin-1", "utf-16"])
+def test_encodings_and_line_ends_of_windows_do_not_matter(tmp_path, encoding):
+    rows = "\r\n".join(f"{e:.1f}\t{m:.6f}".replace(".", ",") for e, m in zip(ENERGY, MU, strict=True))
+    path = tmp_path / "a.txt"
+    path.write_bytes(f"Energie [eV]\tµ (20 °C)\r\n{rows}\r\n".encode(encoding))
+    read = read_spectrum(path)
+    np.testing.assert_allclose(read.energy, ENERGY)
+    np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+
+
+def test_athena_tells_element_and_edge(tmp_path):
+    header = "Athena data file -- Athena version 0.8.050\n.  Element=Fe   Edge=K\n  energy norm nbkg flat"
+    read = read_spectrum(written(tmp_path / "a.nor", ENERGY, MU, MU, MU, header=header))
+    assert (read.element, read.edge) == ("Fe", "K")
+
+
+def test_xdi_columns_may_be_named_by_the_last_line_of_the_header_only(tmp_path):
+    header = "XDI/1.0 Demeter\nAthena.element: Ni\n///\n---\n energy norm stddev"
+    read = read_spectrum(written(tmp_path / "a.xdi", ENERGY, MU, 0 * MU, header=header))
+    np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+    assert read.element == "Ni"
 
 
 def test_decimal_commas_and_kev_are_understood(tmp_path):
