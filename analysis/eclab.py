@@ -24,7 +24,7 @@ _MILLIGRAMS = {"kg": 1e6, "g": 1e3, "mg": 1.0, "µg": 1e-3, "μg": 1e-3, "ug": 1
 _EXPONENT = re.compile(r"[eE][+-]\d+$")
 # What a column may be called, best first, with the factor to V, mA, mAh or s.
 _NAMES: dict[str, dict[str, float]] = {
-    "potential": {"Ewe/V": 1.0, "<Ewe>/V": 1.0, "Ewe-Ece/V": 1.0, "Ecell/V": 1.0, "<Ecell>/V": 1.0},
+    "potential": dict.fromkeys(("Ewe/V", "<Ewe>/V", "<Ewe/V>", "Ewe-Ece/V", "Ecell/V", "<Ecell>/V", "<Ecell/V>"), 1.0),
     "current": {"<I>/mA": 1.0, "I/mA": 1.0, "<I>/A": 1e3, "I/A": 1e3, "<I>/µA": 1e-3, "I/µA": 1e-3},
     "charge": {"(Q-Qo)/mA.h": 1.0, "(Q-Qo)/C": 1 / 3.6, "Q-Qo/mA.h": 1.0, "(Q-Qo)/A.h": 1e3},
     "charge_step": {"dq/mA.h": 1.0, "dQ/mA.h": 1.0, "dQ/C": 1 / 3.6, "dq/A.h": 1e3},
@@ -103,9 +103,9 @@ def read_eclab_file(
     text = decode(Path(path).read_bytes(), source=source)
     lines = text.splitlines()
     first = _column_line(lines, source)
-    names = [name.strip() for name in lines[first].rstrip("\t\r\n ").split("\t")]
+    names = [name.strip().replace("\u03bc", "\u00b5") for name in lines[first].rstrip("\t ").split("\t")]
     header = lines[:first]
-    begun = started or _start(header, source, day_first)
+    begun = started or _start(header, source, day_first) or _first_clock(lines, first, names, source, day_first)
     table, notes = _rows(lines, first + 1, names, source, begun, day_first, incomplete_last_line)
     if text[-1] not in "\r\n" and _looks_cut(lines, first + 1):
         table, notes = _cut_off(table, notes, source, len(lines), incomplete_last_line)
@@ -114,12 +114,17 @@ def read_eclab_file(
     if current is None:
         notes = (*notes, f"{source}: no current column, taken as open circuit")
         current = np.zeros(elapsed.size)
-    charge = _charge(
+    charge, restarts = _charge(
         _quantity(table, names, source, first + 2, "charge"),
         _quantity(table, names, source, first + 2, "charge_step"),
         elapsed,
         current,
     )
+    if restarts.size:
+        notes = (
+            *notes,
+            f"{source}: charge counted anew {restarts.size} times, first at row {restarts[0] + 1}; continued",
+        )
     potential = _quantity(table, names, source, first + 2, "potential")
     if potential is None:
         raise FileFormatError(f"{source}: no potential among columns {names}")
@@ -159,7 +164,7 @@ def parse_clock(text: str, *, day_first: bool = False) -> datetime | None:
 
 def _column_line(lines: list[str], source: str) -> int:
     """Index of the line with the column names."""
-    if len(lines) > 1 and lines[0].startswith("EC-Lab ASCII FILE"):
+    if len(lines) > 1 and lines[0].startswith(("EC-Lab ASCII FILE", "BT-Lab ASCII FILE")):
         match = _HEADER_COUNT.match(lines[1])
         if match is None:
             raise FileFormatError(f"{source} line 2: no 'Nb header lines' but {lines[1][:40]!r}")
@@ -167,19 +172,31 @@ def _column_line(lines: list[str], source: str) -> int:
         if not 2 < count <= len(lines):
             raise FileFormatError(f"{source} ends at line {len(lines)}, within its header of {count} lines")
         return count - 1
-    if "time/s" in lines[0].split("\t"):
-        return 0
-    raise FileFormatError(f"{source} line 1: neither an EC-Lab header nor its columns: {lines[0][:40]!r}")
+    first = next(i for i, line in enumerate(lines) if line.strip())
+    if "time/s" in lines[first].split("\t"):
+        return first
+    raise FileFormatError(
+        f"{source} line {first + 1}: neither an EC-Lab header nor its columns: {lines[first].strip()[:40]!r}"
+    )
 
 
-def _start(header: list[str], source: str, day_first: bool) -> datetime:
+def _start(header: list[str], source: str, day_first: bool) -> datetime | None:
     for number, line in enumerate(header, start=1):
         if match := _STARTED.match(line):
             found = parse_clock(match.group(1), day_first=day_first)
             if found is None:
                 raise FileFormatError(f"{source} line {number}: {match.group(1)!r} is not a date and time")
             return found
-    raise FileFormatError(f"{source} does not say when it was started: give started=datetime(...) in local time")
+    return None
+
+
+def _first_clock(lines: list[str], first: int, names: list[str], source: str, day_first: bool) -> datetime:
+    """The time of the first row where rows hold dates and times."""
+    row = lines[first + 1].split("\t") if first + 1 < len(lines) else []
+    found = parse_clock(row[names.index("time/s")], day_first=day_first) if len(row) >= len(names) else None
+    if found is None:
+        raise FileFormatError(f"{source} does not say when it was started: give started=datetime(...) in local time")
+    return found
 
 
 def _mass(header: list[str], source: str) -> float | None:
@@ -208,7 +225,9 @@ def _rows(
     rows: list[list[float]] = []
     last = max((i for i, line in enumerate(lines) if line.strip()), default=0)
     for index in range(first, last + 1):
-        fields = lines[index].rstrip("\t\r\n ").split("\t")
+        fields = lines[index].rstrip(" ").split("\t")
+        if len(fields) == len(names) + 1 and not fields[-1]:
+            del fields[-1]
         if len(fields) != len(names):
             problem = f"{source} line {index + 1}: {len(fields)} of {len(names)} columns"
             if index == last and incomplete == "drop":
@@ -217,7 +236,7 @@ def _rows(
             raise FileFormatError(problem + hint)
         if (absolute := parse_clock(fields[clock], day_first=day_first)) is not None:
             fields[clock] = repr((absolute - started).total_seconds())
-        rows.append(numbers([field.replace(",", ".") for field in fields], source=source, line=index + 1))
+        rows.append(numbers([field.replace(",", ".") or "nan" for field in fields], source=source, line=index + 1))
     return _table(rows, source), ()
 
 
@@ -275,10 +294,28 @@ def _quantity(table: Array, names: list[str], source: str, first_line: int, quan
     return None
 
 
-def _charge(total: Array | None, steps: Array | None, elapsed: Array, current: Array) -> Array:
+def _charge(total: Array | None, steps: Array | None, elapsed: Array, current: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Charge counted through the file, and the rows at which its counter began anew."""
     if total is not None:
-        return total
+        return _continued(total, elapsed, current)
     if steps is not None:
-        return np.cumsum(steps)
+        return np.cumsum(steps), np.zeros(0, np.intp)
     # EC-Lab's current is the mean since the row before.
-    return np.asarray(np.concatenate(([0.0], np.cumsum(current[1:] * np.diff(elapsed) / 3600.0))))
+    charge = np.concatenate(([0.0], np.cumsum(current[1:] * np.diff(elapsed) / 3600.0)))
+    return charge, np.zeros(0, np.intp)
+
+
+def _continued(total: Array, elapsed: Array, current: Array) -> tuple[Array, NDArray[np.intp]]:
+    """Join what a counter reads that begins anew, as it does in each loop of linked techniques.
+
+    It has begun anew where its reading falls below half of itself and the current of neither row can have made it fall.
+    """
+    step = np.diff(total)
+    seconds = np.diff(elapsed)
+    strongest = np.maximum(np.abs(current[1:]), np.abs(current[:-1]))
+    along = (step * current[1:] > 0) | (step * current[:-1] > 0)
+    possible = along & (np.abs(step) <= 3.0 * strongest * seconds / 3600.0)
+    fallen = (np.abs(total[1:]) < 0.5 * np.abs(total[:-1])) & (np.abs(step) > 1e-3 * np.ptp(total))
+    anew = fallen & ~possible
+    step[anew] = total[1:][anew]
+    return total[0] + np.concatenate(([0.0], np.cumsum(step))), np.flatnonzero(anew) + 1

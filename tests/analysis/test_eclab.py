@@ -50,6 +50,38 @@ def test_charge_follows_from_the_current_when_no_column_has_it(tmp_path):
     np.testing.assert_allclose(read.charge, [0, 0.5, 1.0])
 
 
+def test_a_charge_that_is_counted_anew_in_each_loop_goes_on(tmp_path):
+    """A loop of linked techniques sets the counter back; at rest, or against the current, nothing else can."""
+    hours = 0.1 * np.arange(30)
+    counted = np.tile([0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.5, 0.45, 0.4, 0.35], 3)  # ends a loop at 0.35, begins at 0
+    current = np.tile([0, 1, 1, 1, 1, 1, 0, -0.5, -0.5, -0.5], 3)
+    rows = [(1, 0, 3600 * h, i, 3.7, q) for h, i, q in zip(hours, current, counted, strict=True)]
+    read = read_eclab_file(export(tmp_path / "a.mpt", rows=rows, comma=False))
+    np.testing.assert_allclose(read.charge[[9, 10, 19, 20, 29]], [0.35, 0.35, 0.7, 0.7, 1.05])
+    assert "charge counted anew 2 times, first at row 11" in read.notes[0]
+
+
+def test_a_charge_that_falls_by_its_current_is_not_counted_anew(tmp_path):
+    rows = [(1, 0, 3600.0 * k, i, 3.7, q) for k, (i, q) in enumerate([(0, 0), (1, 1), (-0.9, 0.1), (-0.9, -0.8)])]
+    read = read_eclab_file(export(tmp_path / "a.mpt", rows=rows, comma=False))
+    np.testing.assert_allclose(read.charge, [0, 1, 0.1, -0.8])
+    assert read.notes == ()
+
+
+def test_averaged_potentials_empty_fields_and_tabs_at_the_end_are_understood(tmp_path):
+    columns, rows = ("time/s", "<Ewe/V>", "<I>/mA", "cycle number\t"), [(0.0, 3.5, 0.0, ""), (9.0, 3.6, 0.1, "\t")]
+    read = read_eclab_file(export(tmp_path / "a.mpt", columns=columns, rows=rows))
+    np.testing.assert_allclose(read.potential, [3.5, 3.6])
+
+
+def test_rows_with_dates_tell_the_start_that_the_header_does_not(tmp_path):
+    path = tmp_path / "a.mpt"
+    path.write_text("\ntime/s\tEwe/V\n07/26/2022 22:38:31.5\t3.5\n07/26/2022 22:38:41.5\t3.6\n")
+    read = read_eclab_file(path)
+    assert read.started == datetime(2022, 7, 26, 22, 38, 31, 500000)
+    np.testing.assert_allclose(read.elapsed, [0, 10])
+
+
 def test_open_circuit_has_no_current_and_says_so(tmp_path):
     columns, rows = ("mode", "time/s", "Ewe/V"), [(3, 0.0, 3.5), (3, 10.0, 3.49)]
     read = read_eclab_file(export(tmp_path / "ocv.mpt", columns=columns, rows=rows))
