@@ -69,10 +69,13 @@ class EnergyScale:
         return abs(self.foil_energy - other.foil_energy) <= tolerance
 
 
-# Maximum derivative of the metal foils in eV: the convention of this project, 0.0 to 0.2 eV above
-# the K energies 6539.0, 7708.9, 8332.8 eV of Bearden and Burr (1967),
-# doi:10.1103/RevModPhys.39.125.
-FOIL_ENERGIES: Mapping[str, float] = MappingProxyType({"Mn": 6539.0, "Co": 7709.0, "Ni": 8333.0})
+# First maximum of the derivative of the metal foils in eV: the convention of this project, the K energies of Bearden
+# and Burr (1967), doi:10.1103/RevModPhys.39.125, rounded (theirs for Mn, Co and Ni: 6539.0, 7708.9 and 8332.8 eV).
+_FOILS = (
+    *(("Ti", 4966.0), ("V", 5465.0), ("Cr", 5989.0), ("Mn", 6539.0), ("Fe", 7112.0)),
+    *(("Co", 7709.0), ("Ni", 8333.0), ("Cu", 8979.0), ("Zn", 9659.0)),
+)
+FOIL_ENERGIES: Mapping[str, float] = MappingProxyType(dict(_FOILS))
 FOIL_SCALES: Mapping[str, EnergyScale] = MappingProxyType(
     {
         element: EnergyScale(name=f"{element} foil at {energy} eV", element=element, foil_energy=energy)

@@ -16,6 +16,9 @@ __all__ = ["FoilPosition", "foil_position", "foil_scale", "foil_shift"]
 
 PRE_EDGE = (-60.0, -5.0)  # eV from the edge: where the line below the edge is fitted
 POST_EDGE = (5.0, 20.0)  # eV from the edge: where the jump is measured
+BEFORE = 15.0  # eV: a rise this far below the search range is the edge, and what is within is what follows it
+COMPARABLE = 0.4  # of the steepest slope; the first rise of manganese behind leaking light has 0.45
+APART = 3.0  # eV between two rises, else they are one
 SIGNIFICANT = 5.0  # a jump of fewer of its standard deviations is none
 
 
@@ -52,7 +55,7 @@ def foil_position(
 ) -> FoilPosition:
     """Find the maximum derivative of a foil spectrum between the points of its grid.
 
-    The steepest point on the grid starts the search; a cubic fitted within ``half_width`` of it has its
+    The first steep rise on the grid starts the search; a cubic fitted within ``half_width`` of it has its
     inflection there, and the window follows the inflection until it rests. A foil edge is not symmetric, so
     the answer depends on the window (0.1 eV from 1 to 1.5 eV for nickel): half of the change on a window
     1.5 times as wide is part of the uncertainty.
@@ -62,8 +65,8 @@ def foil_position(
     energy, mu : array_like, shape (E,)
         Energies in eV, strictly increasing, and absorption of the foil in any unit.
     near : float
-        Where to look, in eV (``FOIL_ENERGIES["Ni"]``); nickel has a second steep rise 12 eV above
-        the first.
+        Where to look, in eV (``FOIL_ENERGIES["Ni"]``); metals have a second steep rise 5 to 12 eV above
+        the first, which is not taken for the edge: a rise up to 15 eV below the search range is an error.
     search : float
         How far from ``near`` to look, in eV.
     half_width : float
@@ -85,7 +88,7 @@ def foil_position(
         raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")
     width = max(half_width, 2.6 * float(np.median(np.diff(e[inside]))))
     try:
-        found, sigma = _steepest(e, m, inside, half_width, width)
+        found, sigma = _first_inflection(e, m, inside, half_width, width)
     except ScaleError:
         _required_jump(e, m, near, least_jump)  # where there is no foil, that is the reason
         raise
@@ -173,18 +176,22 @@ def _smooth_slope(e: Array, m: Array, width: float) -> Array:
     return np.asarray((total(x * y) - sx * sy / n) / (total(x * x) - sx * sx / n))
 
 
-def _steepest(e: Array, m: Array, inside: NDArray[np.intp], half_width: float, width: float) -> tuple[float, float]:
-    """Inflection, and its uncertainty, of the steepest rise that has one.
+def _first_inflection(
+    e: Array, m: Array, inside: NDArray[np.intp], half_width: float, width: float
+) -> tuple[float, float]:
+    """Inflection, and its uncertainty, of the first rise that has one.
 
-    Rises that go on beyond the search range have none: those of a sample whose light leaks into the foil's detector.
+    First, not steepest: a metal rises again behind its edge, and light of the sample that leaks into the foil's
+    detector rises higher still. Rises that go on beyond the search range have no inflection.
     """
-    slope = _smooth_slope(e, m, half_width)
-    here = slope[inside]
-    top = (here >= slope[np.maximum(inside - 1, 0)]) & (here >= slope[np.minimum(inside + 1, e.size - 1)])
-    tops = inside[top & (here > here.max() / 3)]
-    steepest = inside[int(np.argmax(here))]
+    rises = _rises(e, m, inside, half_width)
+    if e[rises[0]] < e[inside[0]]:
+        raise ScaleError(
+            f"no foil edge within {e[inside[0]]:.1f}..{e[inside[-1]]:.1f} eV: the first steep rise is at "
+            f"{e[rises[0]]:.1f} eV, give near= to look there"
+        )
     first: ScaleError | None = None
-    for at in (steepest, *tops[np.argsort(-slope[tops])]):
+    for at in rises:
         try:
             found, sigma = _resting_inflection(e, m, float(e[at]), width)
             wider, _ = _resting_inflection(e, m, float(e[at]), 1.5 * width)
@@ -193,6 +200,29 @@ def _steepest(e: Array, m: Array, inside: NDArray[np.intp], half_width: float, w
             first = first or error
     assert first is not None
     raise first
+
+
+def _rises(e: Array, m: Array, inside: NDArray[np.intp], half_width: float) -> list[int]:
+    """Indices where the spectrum rises steepest, in the order of energy, from `BEFORE` eV below the search range on.
+
+    Slopes below `COMPARABLE` of the steepest in the range do not count, nor do those that are not there to stay (a
+    glitch); of several within `APART` eV the steepest does.
+    """
+    slope = _smooth_slope(e, m, half_width)
+    steepest = int(inside[np.argmax(slope[inside])])
+    near = np.flatnonzero((e >= e[inside[0]] - BEFORE) & (e <= e[inside[-1]]))
+    here = slope[near]
+    top = (here >= slope[np.maximum(near - 1, 0)]) & (here >= slope[np.minimum(near + 1, e.size - 1)])
+    found: list[int] = []
+    for i in near[top & (here > COMPARABLE * slope[steepest])]:
+        above, below = (m[(side > half_width) & (side < APART + half_width)] for side in (e - e[i], e[i] - e))
+        if i != steepest and not (above.size and below.size and above.mean() - below.mean() > slope[i] * half_width):
+            continue
+        if found and e[i] - e[found[-1]] < APART:
+            found[-1] = max(found[-1], int(i), key=lambda k: float(slope[k]))
+        else:
+            found.append(int(i))
+    return found or [steepest]
 
 
 def _resting_inflection(e: Array, m: Array, start: float, width: float) -> tuple[float, float]:
@@ -208,9 +238,9 @@ def _resting_inflection(e: Array, m: Array, start: float, width: float) -> tuple
 
 def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float, float]:
     """Inflection of the cubic fitted within ``width`` of ``centre``, and its standard deviation."""
-    take = np.abs(e - centre) <= width
-    if take.sum() < 5:
-        raise ScaleError(f"{take.sum()} foil points within {width:.2f} eV of {centre:.2f} eV, at least 5 are needed")
+    distance = np.abs(e - centre)
+    width = max(width, 1.001 * float(np.partition(distance, 4)[4]))
+    take = distance <= width
     x = (e[take] - centre) / width
     design = np.vander(x, 4, increasing=True)
     inverse = np.linalg.pinv(design)

@@ -68,6 +68,30 @@ def test_no_edge_no_position():
         foil_position(GRID, -foil(GRID, 8333), near=8333.0)
 
 
+def test_light_of_the_sample_behind_the_edge_is_not_taken_for_the_foil():
+    leaking = 0.5 * foil(GRID, 8333.0) + 0.4 * np.tanh((GRID - 8338.6) / 1.5)  # steeper, 5.6 eV further
+    assert foil_position(GRID, leaking, near=8333.0).energy == pytest.approx(8333.0, abs=0.1)  # the window's share
+
+
+def test_an_axis_so_far_off_that_the_second_rise_lies_where_the_first_is_sought_is_refused():
+    iron = 0.5 * np.tanh((GRID - 8326.0) / 1.7) + 0.5 * np.tanh((GRID - 8334.0) / 1.9)
+    with pytest.raises(ScaleError, match=r"the first steep rise is at 832\d\.\d eV, give near="):
+        foil_position(GRID, iron, near=8333.0)
+    assert foil_position(GRID, iron, near=8326.0).energy == pytest.approx(8326.0, abs=0.1)
+
+
+def test_a_glitch_below_the_edge_is_no_edge():
+    glitched = foil(GRID, 8333.0) + 0.5 * (np.abs(GRID - 8321.2) < 0.1)
+    assert foil_position(GRID, glitched, near=8333.0).energy == pytest.approx(8333.0, abs=0.015)
+
+
+def test_a_grid_that_is_coarser_around_the_edge_still_gives_five_points():
+    grid = np.concatenate(
+        [np.arange(8270.0, 8325.0, 0.4), np.arange(8325.0, 8342.0, 0.9), np.arange(8342.0, 8380.0, 0.4)]
+    )
+    assert foil_position(grid, foil(grid, 8333.1), near=8333.0).energy == pytest.approx(8333.1, abs=0.05)
+
+
 @pytest.mark.parametrize(("element", "known"), [("Mn", 6539.1), ("Co", 7709.2), ("Ni", 8333.2)])
 def test_measured_foils(measured_data, element, known):
     spectrum = read_spectrum(measured_data / "xas_references" / f"{element}_foil_{element}_K.dat")
