@@ -8,6 +8,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.numbers import real_array
 from analysis.spectra import FloatArray
 
 Value = float | NDArray[np.float64]
@@ -40,13 +41,16 @@ def cramer_rao(jacobian: ArrayLike, sigma: ArrayLike, gradient: ArrayLike) -> fl
     >>> cramer_rao(np.ones((1, 4)), 0.2, [1.0])
     0.1
     """
-    J = np.atleast_2d(np.asarray(jacobian, dtype=np.float64))
-    g = np.atleast_1d(np.asarray(gradient, dtype=np.float64))
-    noise = np.broadcast_to(np.asarray(sigma, dtype=np.float64), J.shape[1:])
+    J = np.atleast_2d(real_array("jacobian", jacobian, np.float64))
+    g = np.atleast_1d(real_array("gradient", gradient, np.float64))
+    noise = real_array("sigma", sigma, np.float64)
+    if J.ndim != 2 or noise.shape not in ((), J.shape[1:]):
+        raise ValueError(f"jacobian has shape {J.shape}, sigma {noise.shape}; [p, E] and [E] or one number are needed")
+    noise = np.broadcast_to(noise, J.shape[1:])
     if g.shape != J.shape[:1]:
         raise ValueError(f"gradient has shape {g.shape}; the jacobian {J.shape} needs ({J.shape[0]},)")
-    if not np.isfinite(J).all():
-        raise ValueError("the jacobian has values that are not finite")
+    if not (np.isfinite(J).all() and np.isfinite(g).all()):
+        raise ValueError("the jacobian or the gradient has values that are not finite")
     if not (noise > 0).all():
         raise ValueError(f"sigma {noise.min()} is not positive")
     size = np.linalg.norm(J / noise, axis=1)
@@ -144,6 +148,9 @@ def edge_bound(
     """
     energy = np.asarray(energies, dtype=np.float64)
     names = [f.name for f in fields(model)]
+    several = [name for name in names if np.ndim(getattr(model, name))]
+    if several:
+        raise ValueError(f"{several[0]} of the model is an array; the bound is that of one spectrum")
     unknown = [name for name in free if name not in names]
     if unknown:
         raise ValueError(f"free parameter {unknown[0]!r} is not one of {names}")

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.edge import LEAST_JUMP
+from analysis.numbers import real_array, whole_number
 from analysis.spectra import FloatArray, checked_energies
 
 MOST_REFERENCES = 6
@@ -61,19 +62,21 @@ def linear_combination(
         On mismatched shapes, references that are not independent on these energies, too few energies.
     """
     energy = checked_energies(energies)
-    values = np.asarray(spectra, dtype=np.float32)
-    refs = np.atleast_2d(np.asarray(references, dtype=np.float64))
-    noise = np.broadcast_to(np.asarray(sigma, dtype=np.float64), energy.shape)
+    values = real_array("spectra", spectra, np.float32)
+    refs = np.atleast_2d(real_array("references", references, np.float64))
+    noise = real_array("sigma", sigma, np.float64)
     if values.ndim != 2 or values.shape[0] != energy.size:
         raise ValueError(f"spectra have shape {values.shape}; [{energy.size}, N] is needed")
     if refs.shape[1] != energy.size or not np.isfinite(refs).all():
         raise ValueError(f"references have shape {refs.shape}; finite [R, {energy.size}] is needed")
     if not 1 <= refs.shape[0] <= MOST_REFERENCES:
         raise ValueError(f"{refs.shape[0]} references are outside 1..{MOST_REFERENCES}")
-    if not (noise > 0).all():
-        raise ValueError(f"sigma {noise.min()} is not positive")
-    if background_order < -1:
-        raise ValueError(f"background_order {background_order} is below -1, no background")
+    if noise.shape not in ((), energy.shape):
+        raise ValueError(f"sigma has shape {noise.shape}; one number or [{energy.size}] is needed")
+    if not ((noise > 0) & np.isfinite(noise)).all():
+        raise ValueError(f"sigma {noise.min()}..{noise.max()} is not positive and finite")
+    noise = np.broadcast_to(noise, energy.shape)
+    background_order = whole_number("background_order", background_order, least=-1)
     x = (energy - energy.mean()) / max(float(np.ptp(energy)), 1.0)
     background = np.vander(x, background_order + 1, increasing=True).T
     subsets = _subsets(refs.shape[0]) if non_negative else [tuple(range(refs.shape[0]))]

@@ -9,6 +9,8 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.numbers import real_array
+
 Array = NDArray[np.float64]
 
 __all__ = ["ATOMIC_MASS", "JUMP_COEFFICIENT", "Composition", "composition", "element_density"]
@@ -77,7 +79,9 @@ def element_density(jump: ArrayLike, element: str) -> Array:
     """
     if element not in JUMP_COEFFICIENT:
         raise KeyError(f"no jump coefficient for {element!r}, only for {', '.join(JUMP_COEFFICIENT)}")
-    return np.asarray(jump, dtype=np.float64) * (_MICROMETRES_PER_CM / JUMP_COEFFICIENT[element])
+    return np.asarray(
+        real_array(f"jump of {element}", jump, np.float64) * (_MICROMETRES_PER_CM / JUMP_COEFFICIENT[element])
+    )
 
 
 def composition(jumps: Mapping[str, ArrayLike], sigmas: Mapping[str, ArrayLike]) -> Composition:
@@ -109,14 +113,19 @@ def composition(jumps: Mapping[str, ArrayLike], sigmas: Mapping[str, ArrayLike])
     if len(shapes) != 1:
         raise ValueError(f"jumps have different shapes: {sorted(shapes)}")
     density = np.stack(values)
-    noise = np.stack([np.broadcast_to(element_density(sigmas[e], e), values[0].shape) for e in elements])
+    spread = [element_density(sigmas[e], e) for e in elements]
+    for element, sigma in zip(elements, spread, strict=True):
+        if sigma.shape not in ((), values[0].shape):
+            raise ValueError(f"sigma of {element} has shape {sigma.shape}, its jump {values[0].shape}")
+    noise = np.stack([np.broadcast_to(sigma, values[0].shape) for sigma in spread])
     if np.any(noise < 0):
         raise ValueError(f"sigma of a jump is negative: {np.nanmin(noise):g} g/cm³")
     per_atom = np.array([ATOMIC_MASS[e] for e in elements]).reshape(-1, *[1] * values[0].ndim)
     atoms, atoms_sigma = density / per_atom, noise / per_atom
     total = atoms.sum(axis=0)
     # A sum within two standard deviations of nothing has no composition.
-    total = np.where(total > 2 * np.sqrt((atoms_sigma**2).sum(axis=0)), total, np.nan)
+    certain = (total > 2 * np.sqrt((atoms_sigma**2).sum(axis=0))) & (total < np.inf)
+    total = np.where(certain, total, np.nan)
     fraction = atoms / total
     others = (atoms_sigma**2).sum(axis=0) - atoms_sigma**2
     variance = ((1 - fraction) * atoms_sigma) ** 2 + fraction**2 * others

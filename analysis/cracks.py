@@ -17,7 +17,15 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import ndimage
 
 from analysis.crack_kernels import neighbour_spread
-from analysis.morphology import MorphologyError, bounding_box, depth, particle_mask, require_voxel_size
+from analysis.morphology import (
+    MorphologyError,
+    bounding_box,
+    depth,
+    particle_mask,
+    require_mask,
+    require_voxel_size,
+)
+from analysis.numbers import real_array, whole_number
 from analysis.shell_bins import checked_edges
 from analysis.threads import available_threads
 
@@ -103,9 +111,9 @@ def envelope(mask: ArrayLike, radius: float, *, fill: bool = True, threads: int 
     fill : bool
         Whether holes without a way out are part of the envelope, however wide.
     """
-    inside = np.asarray(mask, dtype=bool)
-    if not radius >= 0:
-        raise MorphologyError(f"closing radius {radius} is below 0")
+    inside = require_mask(mask)
+    if not 0 <= radius < np.inf:
+        raise MorphologyError(f"closing radius {radius} voxels is not 0 or more")
     box = bounding_box(inside, margin=0)
     margin = int(np.ceil(radius)) + 2
     part = np.pad(inside[box], margin)
@@ -164,11 +172,16 @@ def segment_cracks(
     MorphologyError
         When there is no particle, shapes differ, or particle and surroundings have no contrast.
     """
-    raw = np.asarray(volume, dtype=np.float32)
+    raw = real_array("volume", volume, np.float32)
     require_voxel_size(voxel_size)
+    if not (0 <= closing_radius < np.inf and 0 <= smooth < np.inf):
+        raise MorphologyError(f"closing_radius {closing_radius} µm or smooth {smooth} voxels is not 0 or more")
+    if threshold is not None and not np.isfinite(threshold):
+        raise MorphologyError(f"threshold {threshold} is not a finite number")
+    smallest = whole_number("smallest", smallest, least=0)
     if raw.ndim != 3 or not np.isfinite(raw).all():
         raise MorphologyError(f"volume {raw.shape} is not of axes (z, y, x), or has voxels that are not finite")
-    inside = particle_mask(raw, smooth=smooth) if mask is None else np.asarray(mask, dtype=bool)
+    inside = particle_mask(raw, smooth=smooth) if mask is None else require_mask(mask)
     if inside.shape != raw.shape:
         raise MorphologyError(f"volume {raw.shape} and mask {inside.shape} must have one shape")
     radius = closing_radius / voxel_size

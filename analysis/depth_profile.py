@@ -8,10 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from analysis.edge import Code, Edge, half_height
-from analysis.spectra import Normalisation, Spectrum
+from analysis.numbers import real_array
+from analysis.spectra import Normalisation, Spectrum, checked_energies
 from analysis.valence import Calibration, CalibrationError, calibration_from_references
 
 __all__ = ["DepthProfile", "depth_profile", "excess_scatter"]
@@ -57,16 +58,16 @@ class DepthProfile:
 
 
 def depth_profile(
-    energies: Array,
-    spectra: Array,
-    sigma: Array,
+    energies: ArrayLike,
+    spectra: ArrayLike,
+    sigma: ArrayLike,
     normalisation: Normalisation,
     calibration: Calibration,
     references: References,
     *,
-    depth_edges: Array,
-    depth: Array,
-    voxels: NDArray[np.int64],
+    depth_edges: ArrayLike,
+    depth: ArrayLike,
+    voxels: ArrayLike,
 ) -> DepthProfile:
     """Read edge and valence of each shell's mean spectrum.
 
@@ -74,23 +75,33 @@ def depth_profile(
     ----------
     energies : (E,), eV, in any order
     spectra, sigma : (S, E), 1/µm
-        Mean spectrum of each shell and the standard deviation of this mean from noise.
-    normalisation, calibration, references
-        As for the voxels.
-    depth_edges, depth, voxels
-        As of `DepthProfile`.
+        Mean spectrum of each shell and the standard deviation of this mean from noise, as
+        `analysis.shell_spectra.shell_spectra` gives them. A shell whose sigmas are not all positive is not measured.
+    normalisation : windows and orders
+    calibration, references
+        References (spectrum, valence), and what `analysis.valence.calibration_from_references` makes of them on these
+        energies with this normalisation.
+    depth_edges : (S + 1,), µm
+    depth, voxels : (S,)
+        Mean depth (µm) and number of the voxels of each shell; one without voxels is not measured.
+
+    Raises
+    ------
+    ValueError
+        For shapes that do not fit, or energies that do not reach a window.
     """
-    order = np.argsort(energies)
-    energies, spectra, sigma = energies[order], spectra[:, order], sigma[:, order]
-    scatter = excess_scatter(energies, spectra, sigma, references)
-    edges = _read(energies, spectra, sigma * scatter[:, None], voxels, normalisation)
+    energy, mu, noise = _spectra(energies, spectra, sigma)
+    borders, below, count = _shells(depth_edges, depth, voxels, len(mu))
+    measured = (count > 0) & (np.isfinite(noise) & (noise > 0)).all(axis=1)
+    scatter = excess_scatter(energy, mu, noise, references)
+    edges = _read(energy, mu, noise * scatter[:, None], measured, normalisation)
     estimate = calibration.valence(_column(edges, "energy"), _column(edges, "sigma"))
     valence = np.asarray(estimate.valence, dtype=np.float64)
-    systematic = _line_systematic(energies, spectra, sigma, voxels, normalisation, references, valence)
+    systematic = _line_systematic(energy, mu, noise, measured, normalisation, references, valence)
     return DepthProfile(
-        depth_edges=depth_edges,
-        depth=depth,
-        voxels=voxels,
+        depth_edges=borders,
+        depth=below,
+        voxels=count,
         valence=valence,
         valence_sigma=np.hypot(estimate.sigma, systematic),
         valence_systematic=systematic,
@@ -100,10 +111,33 @@ def depth_profile(
         jump_sigma=_column(edges, "jump_sigma"),
         scatter=scatter,
         code=np.array([Code.NOT_MEASURED if edge is None else edge.code for edge in edges], dtype=np.uint8),
-        energies=energies,
-        spectra=spectra,
-        spectra_sigma=sigma,
+        energies=energy,
+        spectra=mu,
+        spectra_sigma=noise,
     )
+
+
+def _spectra(energies: ArrayLike, spectra: ArrayLike, sigma: ArrayLike) -> tuple[Array, Array, Array]:
+    """Energies in order, with spectra and sigma (S, E) of that order."""
+    energy = real_array("energies", energies, np.float64)
+    mu, noise = real_array("spectra", spectra, np.float64), real_array("sigma", sigma, np.float64)
+    if mu.ndim != 2 or mu.shape != noise.shape or energy.shape != mu.shape[1:]:
+        raise ValueError(f"spectra {mu.shape}, sigma {noise.shape}, energies {energy.shape}: (S, E), (S, E), (E,)")
+    order = np.argsort(energy, kind="stable")
+    return checked_energies(energy[order]), mu[:, order], noise[:, order]
+
+
+def _shells(
+    depth_edges: ArrayLike, depth: ArrayLike, voxels: ArrayLike, shells: int
+) -> tuple[Array, Array, NDArray[np.int64]]:
+    """Borders, mean depth and number of voxels of so many shells."""
+    borders, below = real_array("depth_edges", depth_edges, np.float64), real_array("depth", depth, np.float64)
+    count = real_array("voxels", voxels, np.int64)
+    if borders.shape != (shells + 1,) or below.shape != (shells,) or count.shape != (shells,):
+        raise ValueError(
+            f"depth_edges {borders.shape}, depth {below.shape}, voxels {count.shape} are not those of {shells} shells"
+        )
+    return borders, below, count
 
 
 def excess_scatter(energies: Array, spectra: Array, sigma: Array, references: References) -> Array:
@@ -136,11 +170,11 @@ def excess_scatter(energies: Array, spectra: Array, sigma: Array, references: Re
 
 
 def _read(
-    energies: Array, spectra: Array, sigma: Array, voxels: NDArray[np.int64], normalisation: Normalisation
+    energies: Array, spectra: Array, sigma: Array, measured: NDArray[np.bool_], normalisation: Normalisation
 ) -> list[Edge | None]:
     return [
-        half_height(energies, values, normalisation, sigma=noise) if count else None
-        for values, noise, count in zip(spectra, sigma, voxels, strict=True)
+        half_height(energies, values, normalisation, sigma=noise) if known else None
+        for values, noise, known in zip(spectra, sigma, measured, strict=True)
     ]
 
 
@@ -152,7 +186,7 @@ def _line_systematic(
     energies: Array,
     spectra: Array,
     sigma: Array,
-    voxels: NDArray[np.int64],
+    measured: NDArray[np.bool_],
     normalisation: Normalisation,
     references: References,
     valence: Array,
@@ -171,7 +205,7 @@ def _line_systematic(
             calibration = calibration_from_references(references, energies, other)
         except CalibrationError:
             continue  # lines that do not even order the references tell nothing about the data
-        edges = _read(energies, spectra, sigma, voxels, other)
+        edges = _read(energies, spectra, sigma, measured, other)
         found.append(np.asarray(calibration.valence(_column(edges, "energy"), _column(edges, "sigma")).valence))
     stack = np.where(np.isfinite(found), found, valence)
     return 0.5 * np.asarray(stack.max(axis=0) - stack.min(axis=0))

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.edge import fit_edges
 from analysis.edge_tables import half_height_maps, interpolation
 from analysis.lowrank import Basis, learn_basis
+from analysis.numbers import real_array, whole_number
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 
@@ -81,13 +82,36 @@ def knowledge_from_spectra(
     energies : [E], eV, increasing
     spectra : [E, N] of the pilot
     sigma : noise of the pilot, one number or [E]
-    noise : sigma of a voxel of the coming measurement after one second, one number or [E]
+    noise : sigma of a voxel of the coming measurement after one second, one number or [E]; inf where an energy cannot
+        be measured
     normalisation : windows and orders
     expected : number of pilot spectra taken for what is to be expected
+
+    Raises
+    ------
+    ValueError
+        On mismatched shapes, noise that is not positive, or a pilot with too few voxels or without edges.
+
+    Examples
+    --------
+    What 0.1 eV per voxel costs, after a pilot of 600 voxels with edges between 8340 and 8344 eV:
+
+    >>> from analysis.bound import EdgeModel
+    >>> e = np.concatenate([np.linspace(8250, 8320, 10), np.arange(8330, 8365.0), np.linspace(8370, 8500, 15)])
+    >>> pilot = EdgeModel(np.linspace(8340, 8344, 600)).mu(e) + np.random.default_rng(0).normal(0, 0.02, (60, 600))
+    >>> windows = Normalisation(pre=(8250, 8320), post=(8370, 8500), e0=8343)
+    >>> known = knowledge_from_spectra(e, pilot, sigma=0.02, noise=0.02, normalisation=windows)
+    >>> planned, choices = choose_energies(known, target=0.1)
+    >>> bool(planned.sigma <= 0.1), len(choices) < 15
+    (True, True)
     """
     energy = checked_energies(energies)
-    values = np.asarray(spectra, dtype=np.float32)
-    pilot = np.broadcast_to(np.asarray(sigma, dtype=np.float64), energy.shape)
+    values = real_array("spectra", spectra, np.float32)
+    if values.ndim != 2 or values.shape[0] != energy.size:
+        raise ValueError(f"spectra have shape {values.shape}; [{energy.size}, N] is needed")
+    expected = whole_number("expected", expected)
+    pilot = _at_each_energy("sigma", sigma, energy)
+    at_one_second = _at_each_energy("noise", noise, energy).copy()
     basis = learn_basis(energy, values, pilot)
     edges = fit_edges(energy, values, sigma=pilot, normalisation=normalisation, basis=basis)
     fitted = np.flatnonzero(edges.code == 0)
@@ -97,18 +121,16 @@ def knowledge_from_spectra(
     coefficients = _coefficients(basis, values[:, chosen])
     readings = _readings(basis, normalisation, coefficients, edges.energy[chosen].astype(np.float64))
     start = _prior(basis)
-    at_one_second = np.broadcast_to(np.asarray(noise, dtype=np.float64), energy.shape).copy()
-    if not (at_one_second > 0).all():
-        raise ValueError(f"noise {at_one_second.min()} is not positive")
     return Knowledge(energy, at_one_second, np.zeros(energy.size), start, basis.vectors, readings)
 
 
 def updated(knowledge: Knowledge, index: int, exposure: float) -> Knowledge:
     """Return the knowledge after `exposure` seconds at energy number `index`."""
-    if not 0 <= index < knowledge.energies.size:
+    index = whole_number("energy number", index, least=0)
+    if not index < knowledge.energies.size:
         raise ValueError(f"energy number {index} is outside 0..{knowledge.energies.size - 1}")
-    if not exposure > 0:
-        raise ValueError(f"exposure {exposure} s is not positive")
+    if not 0 < exposure < np.inf:
+        raise ValueError(f"exposure {exposure} s is not positive and finite")
     C, b = knowledge.covariance, knowledge.vectors[index]
     gain = C @ b
     variance = knowledge.noise[index] ** 2 / exposure
@@ -137,10 +159,12 @@ def next_energy(
     """
     if not target > 0:
         raise ValueError(f"target {target} eV is not positive")
-    if not exposures or not all(t > 0 for t in exposures):
-        raise ValueError(f"exposures {tuple(exposures)} s are not all positive")
-    if not overhead >= 0:
+    if not len(exposures) or not all(0 < t < np.inf for t in exposures):
+        raise ValueError(f"exposures {tuple(exposures)} s are not all positive and finite")
+    if not 0 <= overhead < np.inf:
         raise ValueError(f"overhead {overhead} s is not 0 or more")
+    if not most >= 0:
+        raise ValueError(f"most {most} s is not 0 or more")
     now = knowledge.sigma
     if now <= target:
         return Choice(None, None, 0.0, now, f"target {target:g} eV is met: {now:.3g} eV expected")
@@ -168,7 +192,7 @@ def choose_energies(
 ) -> tuple[Knowledge, tuple[Choice, ...]]:
     """Choose until the target is met, or `limit` choices are made; returns the knowledge then and the choices."""
     chosen: list[Choice] = []
-    for _ in range(limit):
+    for _ in range(whole_number("limit", limit)):
         choice = next_energy(knowledge, target=target, exposures=exposures, overhead=overhead, most=most)
         if choice.index is None:
             break
@@ -184,6 +208,15 @@ def _variance_after(knowledge: Knowledge, exposure: float) -> FloatArray:
     own = np.einsum("ek,ek->e", gain, B) + knowledge.noise**2 / exposure
     gained = ((R @ gain.T) ** 2).mean(axis=0) / own
     return np.asarray(np.maximum(knowledge.sigma**2 - gained, 1e-30))
+
+
+def _at_each_energy(name: str, given: ArrayLike, energy: FloatArray) -> FloatArray:
+    values = real_array(name, given, np.float64)
+    if values.shape not in ((), energy.shape):
+        raise ValueError(f"{name} has shape {values.shape}; one number or [{energy.size}] is needed")
+    if not (values > 0).all():
+        raise ValueError(f"{name} {values.min()} is not positive")
+    return np.broadcast_to(values, energy.shape)
 
 
 def _prior(basis: Basis) -> FloatArray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import cc3d
 import edt
@@ -14,6 +14,7 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 from skimage.segmentation import watershed
 
+from analysis.numbers import real_array, whole_number
 from analysis.threads import available_threads
 
 Array = NDArray[np.float64]
@@ -27,6 +28,7 @@ __all__ = [
     "depth",
     "label_particles",
     "particle_mask",
+    "require_mask",
     "require_voxel_size",
 ]
 
@@ -81,9 +83,13 @@ def particle_mask(
     MorphologyError
         When the volume is not three-dimensional, not finite or without contrast.
     """
-    values = np.asarray(volume, dtype=np.float32)
-    if values.ndim != 3:
+    values = real_array("volume", volume, np.float32)
+    if values.ndim != 3 or values.size == 0:
         raise MorphologyError(f"volume has axes {values.shape}, (z, y, x) is needed")
+    _require_length("smooth", smooth, "voxels")
+    if threshold is not None and not np.isfinite(threshold):
+        raise MorphologyError(f"threshold {threshold} is not a finite number")
+    smallest = whole_number("smallest", smallest, least=0)
     if not np.isfinite(values).all():
         count = int(np.sum(~np.isfinite(values)))
         raise MorphologyError(f"volume has {count} of {values.size} voxels that are not finite")
@@ -123,7 +129,9 @@ def label_particles(
         Which neighbours belong together.
     """
     require_voxel_size(voxel_size)
-    given = np.asarray(mask)
+    _require_length("smallest", smallest, "µm³")
+    _require_length("neck", neck, "µm")
+    given = real_array("mask", mask)
     inside = _checked_mask(particle_mask(given) if given.dtype.kind == "f" else given)
     labels, count = _connected(inside, connectivity, neck / voxel_size)
     number, place = np.zeros(count + 1, np.int64), np.zeros((count + 1, 3))
@@ -218,11 +226,7 @@ def depth(
         µm; 0 outside.
     """
     require_voxel_size(voxel_size)
-    labels = np.asarray(mask)
-    if labels.ndim != 3:
-        raise MorphologyError(f"mask has axes {labels.shape}, (z, y, x) is needed")
-    if labels.dtype.kind not in "biu":
-        raise MorphologyError(f"mask has type {labels.dtype}; bool or labels are needed (particle_mask finds them)")
+    labels = _checked_labels(mask)
     if not border_is_surface and labels.size and labels.flat[0] and (labels == labels.flat[0]).all():
         raise MorphologyError("the particle fills the volume: it has no surface, unless border_is_surface")
     if labels.dtype == bool:
@@ -250,6 +254,28 @@ def require_voxel_size(voxel_size: float) -> None:
     """Raise `MorphologyError` unless voxels are cubes of a positive size (µm)."""
     if np.ndim(voxel_size) or not (np.isfinite(voxel_size) and voxel_size > 0):
         raise MorphologyError(f"voxel size {voxel_size} µm is not one positive number; resample to cubic voxels")
+
+
+def require_mask(mask: ArrayLike) -> Mask:
+    """Voxels (z, y, x) inside particles, from a mask of bool or labels; `MorphologyError` for anything else."""
+    labels = _checked_labels(mask)
+    return labels if labels.dtype == bool else np.asarray(labels != 0)
+
+
+def _checked_labels(mask: ArrayLike) -> NDArray[Any]:
+    labels = real_array("mask", mask)
+    if labels.ndim != 3:
+        raise MorphologyError(f"mask has axes {labels.shape}, (z, y, x) is needed")
+    if labels.dtype.kind not in "biu":
+        raise MorphologyError(f"mask has type {labels.dtype}; bool or labels are needed (particle_mask finds them)")
+    if labels.dtype.kind == "i" and labels.min(initial=0) < 0:
+        raise MorphologyError(f"label {labels.min()} is below 0, outside of particles")
+    return labels
+
+
+def _require_length(name: str, value: float, unit: str) -> None:
+    if not (np.isfinite(value) and value >= 0):
+        raise MorphologyError(f"{name} {value} {unit} is not 0 or more")
 
 
 def bounding_box(mask: NDArray[np.generic], *, margin: int = 1) -> tuple[slice, slice, slice]:

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from analysis.morphology import MorphologyError
+from analysis.numbers import real_array
 
 Array = NDArray[np.float64]
 
@@ -40,7 +41,7 @@ class ShellTable(NamedTuple):
 
 def checked_edges(edges: ArrayLike) -> Array:
     """Return shell borders (µm) as float64 after checking that they increase."""
-    borders = np.asarray(edges, dtype=np.float64)
+    borders = real_array("shell edges", edges, np.float64)
     if borders.ndim != 1 or borders.size < 2 or not np.all(np.diff(borders) > 0):
         raise MorphologyError(f"shell edges must increase, at least two of them: {borders}")
     if not np.isfinite(borders).all():

@@ -72,9 +72,9 @@ def weighted_sums(
             continue
         variance, weight = 0.0, 1.0
         if has_sigma:
-            variance = np.float64(sigma[i]) ** 2
-            if not 0 < variance < np.inf:
+            if not 0 < sigma[i] < np.inf:
                 continue
+            variance = np.float64(sigma[i]) ** 2
             if by_variance:
                 weight = 1.0 / variance
         k = np.int64(shell_of(d, table))

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import shell_kernels as kernels
 from analysis.morphology import MorphologyError
+from analysis.numbers import real_array
 from analysis.shell_bins import checked_edges
 
 Array = NDArray[np.float64]
@@ -53,18 +54,25 @@ def shell_spectra(
     edges : array_like, shape (s + 1,)
         Borders of the shells in µm.
     sigma : array_like, scalar or shape (E,), optional
-        Noise of a voxel at each energy; from the scatter in each shell when not given.
+        Noise of a voxel at each energy; from the scatter in each shell when not given (a shell of one voxel has
+        none then).
     correlation : float
         Variance of a mean relative to independent voxels.
     """
-    y = np.asarray(spectra)
-    d = np.asarray(depth, dtype=np.float64)
+    y = real_array("spectra", spectra)
+    d = real_array("depth", depth, np.float64)
     borders = checked_edges(edges)
     if y.ndim != 2 or d.shape != (y.shape[1],):
         raise MorphologyError(f"spectra {y.shape} and depth {d.shape}: (energy, voxel) and (voxel,) are needed")
+    noise = None if sigma is None else real_array("sigma", sigma, np.float64)
+    if noise is not None and (noise.shape not in ((), y.shape[:1]) or not (np.isfinite(noise) & (noise > 0)).all()):
+        raise MorphologyError(f"sigma {noise} is not one positive number, or one for each of {y.shape[0]} energies")
+    if not 0 < correlation < np.inf:
+        raise MorphologyError(f"correlation {correlation} is not above 0")
     shell = np.searchsorted(borders, d, side="right") - 1
     shell[d == borders[-1]] = borders.size - 2
-    shell[(d <= 0) | (d < borders[0]) | (d > borders[-1]) | ~np.isfinite(y).all(axis=0)] = -1
+    within = (d > 0) & (d >= borders[0]) & (d <= borders[-1])
+    shell[~within | ~np.isfinite(y).all(axis=0)] = -1
     index = shell.astype(np.int32)
     count = np.bincount(index[index >= 0], minlength=borders.size - 1)
     sums, squares = np.zeros((2, y.shape[0], borders.size - 1))
@@ -72,8 +80,8 @@ def shell_spectra(
         kernels.spectrum_sums(y[e], index, 0, index.size, sums[e], squares[e])
     n = np.where(count > 0, count, np.nan)
     mean = sums / n
-    if sigma is None:
-        spread = np.sqrt(np.maximum(squares / n - mean**2, 0) * n / np.maximum(n - 1, 1))
+    if noise is None:
+        spread = np.sqrt(np.maximum(squares / n - mean**2, 0) * n / np.where(n > 1, n - 1, np.nan))
     else:
-        spread = np.broadcast_to(np.asarray(sigma, dtype=np.float64), (y.shape[0],))[:, None]
+        spread = np.broadcast_to(noise, (y.shape[0],))[:, None]
     return ShellSpectra(borders, mean.T, (spread * np.sqrt(correlation / n)).T, count.astype(np.int64))

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis import shell_kernels as kernels
 from analysis.morphology import MorphologyError
 from analysis.noise_correlation import NoiseCorrelation, shell_factors
+from analysis.numbers import real_array, whole_number
 from analysis.shell_bins import checked_edges, shell_table
 from analysis.threads import available_threads, run_tasks
 
@@ -79,12 +80,13 @@ def shell_edges(depth: ArrayLike, count: int, *, equal: Literal["thickness", "vo
     >>> shell_edges([0.0, 0.5, 1.5, 4.0], 2)
     array([0., 2., 4.])
     """
-    d = np.asarray(depth)
+    if equal not in ("thickness", "volume"):
+        raise MorphologyError(f"equal {equal!r} is neither 'thickness' nor 'volume'")
+    count = whole_number("count", count)
+    d = real_array("depth", depth)
     inside = d[d > 0]
     if not inside.size:
         raise MorphologyError("no voxel lies below a surface")
-    if count < 1:
-        raise MorphologyError(f"{count} shells asked for, at least 1 is needed")
     deepest = float(inside.max())
     if not np.isfinite(deepest):
         raise MorphologyError("depth is infinite: the particle has no surface in the volume")
@@ -115,7 +117,8 @@ def shell_profile(
     values : array_like
         Any quantity per voxel, a volume (z, y, x) or a vector; NaN is left out.
     sigma : array_like or None
-        Standard deviations of the same shape. Without, the uncertainty follows from the scatter.
+        Standard deviations of the same shape, or one for all; voxels whose own is not a positive number are
+        left out. Without, the uncertainty follows from the scatter.
     depth : array_like
         µm below the surface, of the same shape (``morphology.depth``); voxels at 0 are outside.
     edges : array_like, shape (s + 1,)
@@ -129,7 +132,7 @@ def shell_profile(
         must be a volume; or what ``shell_factors`` made of it before; a number is the variance of a
         mean relative to independent voxels.
     systematic : array_like, optional
-        Uncertainty of each voxel that does not average out; its mean is reported.
+        Uncertainty of each voxel, or one for all, that does not average out; its mean is reported.
     threads : int, optional
         All processors when not given.
 
@@ -157,12 +160,15 @@ def particle_profiles(
     threads: int | None = None,
 ) -> tuple[ShellProfile, ...]:
     """Average as ``shell_profile`` does, for each particle (label 1, 2, ...) of ``labels`` by itself."""
-    which = np.ascontiguousarray(labels).ravel()
-    if which.size != np.size(values):
-        raise MorphologyError(f"labels {np.shape(labels)} and values {np.shape(values)} must have one shape")
+    which = np.ascontiguousarray(real_array("labels", labels))
+    if which.shape != np.shape(values):
+        raise MorphologyError(f"labels {which.shape} and values {np.shape(values)} must have one shape")
+    if which.dtype.kind not in "biu":
+        raise MorphologyError(f"labels have type {which.dtype}; whole numbers are needed")
     count = int(which.max(initial=0))
-    if count < 1:
-        raise MorphologyError("labels hold no particle")
+    if count < 1 or int(which.min()) < 0:
+        raise MorphologyError(f"labels {which.min(initial=0)}..{count} are not 0 outside and 1, 2, ... in particles")
+    which = which.ravel()
     found = _sums(values, sigma, depth, edges, which, count, weights, threads)
     factor = _factors(correlation, depth, found.borders)
     none = np.zeros(found.borders.size - 1)
@@ -204,7 +210,7 @@ def _sums(
     threads: int | None,
 ) -> _Sums:
     borders = checked_edges(edges)
-    v, d = (np.asarray(x, dtype=_precision(x)) for x in (values, depth))
+    v, d = (real_array(name, x, _precision(x)) for name, x in (("values", values), ("depth", depth)))
     if v.shape != d.shape:
         raise MorphologyError(f"values {v.shape} and depth {d.shape} must have one shape")
     if weights not in ("inverse variance", "equal"):
@@ -213,7 +219,10 @@ def _sums(
     if sigma is not None and np.ndim(sigma) == 0 and not 0 < float(np.asarray(sigma)) < np.inf:
         raise MorphologyError(f"sigma {sigma} is not a positive number")
     if sigma is not None and np.ndim(sigma):
-        noise = np.ascontiguousarray(np.broadcast_to(np.asarray(sigma, dtype=np.float32), v.shape)).ravel()
+        noise = np.ascontiguousarray(real_array("sigma", sigma, np.float32))
+        if noise.shape != v.shape:
+            raise MorphologyError(f"sigma {noise.shape} and values {v.shape} must have one shape")
+        noise = noise.ravel()
     v, d = np.ascontiguousarray(v).ravel(), np.ascontiguousarray(d).ravel()
     some = slice(None, None, max(v.size // 4096, 1))
     finite = v[some][np.isfinite(v[some]) & (d[some] > 0)]
@@ -294,7 +303,12 @@ def _systematic(
 ) -> Array:
     if systematic is None:
         return np.zeros(borders.size - 1)
-    s = np.where(np.isfinite(np.asarray(values)), np.asarray(systematic), np.nan)
+    common = real_array("systematic", systematic, np.float64)
+    if common.shape not in ((), np.shape(values)):
+        raise MorphologyError(f"systematic {common.shape} and values {np.shape(values)} must have one shape")
+    if (common < 0).any():
+        raise MorphologyError(f"systematic {np.nanmin(common)} is below 0")
+    s = np.where(np.isfinite(np.asarray(values)), common, np.nan)
     found = _sums(s, sigma, depth, borders, np.zeros(0, np.uint32), 1, weights, threads)
     none = np.zeros(borders.size - 1)
     return _profile(found, 0, sigma is not None, np.eye(none.size), none).mean

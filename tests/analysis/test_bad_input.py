@@ -7,7 +7,7 @@ from analysis.angles import angle_weights
 from analysis.bound import EdgeModel, cramer_rao, edge_bound
 from analysis.combination import linear_combination
 from analysis.composition import composition
-from analysis.cracks import segment_cracks
+from analysis.cracks import envelope, segment_cracks
 from analysis.design import knowledge_from_spectra, next_energy, updated
 from analysis.edge import Code, fit_edges, half_height
 from analysis.energy_scale import FOIL_SCALES, EnergyScale
@@ -20,7 +20,8 @@ from analysis.morphology import depth, label_particles, particle_mask
 from analysis.noise_correlation import noise_correlation
 from analysis.registration import find_shift, find_stack_shift
 from analysis.rotation_axis import find_axis
-from analysis.shells import shell_edges, shell_profile
+from analysis.shell_spectra import shell_spectra
+from analysis.shells import particle_profiles, shell_edges, shell_profile
 from analysis.spectra import Normalisation, Spectrum, default_normalisation, normalise
 from analysis.stripes import remove_rings, remove_zingers
 from analysis.tomography import reconstruct
@@ -85,16 +86,27 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES[:, :9], sigma=0.02), "shape"),
         (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES[[0, 0]], sigma=0.02), "do not tell"),
         (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES, sigma=0.0), "not positive"),
+        (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES + 0j, sigma=0.02), "complex128 values in references"),
+        (lambda: linear_combination(ENERGIES, SPECTRA, REFERENCES, sigma=[0.02] * 3), "sigma has shape"),
         (lambda: composition({"Ni": [0.1], "Mn": [0.2]}, {"Ni": [0.1]}), "Mn"),
+        (lambda: composition({"Ni": ["0.1"]}, {"Ni": 0.1}), "<U3 values in jump of Ni"),
+        (lambda: composition({"Ni": [0.1, 0.2]}, {"Ni": [0.1] * 3}), "sigma of Ni has shape"),
         (lambda: RunningEdges(ENERGIES, 0, normalisation=WINDOWS), "n_voxels"),
         (lambda: knowledge(spectra=SPECTRA * np.nan), "too few|no pilot"),
         (lambda: knowledge(noise=0.0), "not positive"),
+        (lambda: knowledge(noise=[0.1] * 3), "noise has shape"),
+        (lambda: knowledge(spectra=SPECTRA + 0j), "complex64 values in spectra"),
+        (lambda: next_energy(knowledge(), target=0.01, most=NAN), "most nan"),
+        (lambda: updated(knowledge(), 2, np.inf), "exposure inf"),
+        (lambda: updated(knowledge(), 2.5, 1.0), "not a whole number"),
         (lambda: next_energy(knowledge(), target=NAN), "not positive"),
         (lambda: next_energy(knowledge(), target=0.01, exposures=(-1.0,)), "not all positive"),
         (lambda: next_energy(knowledge(), target=0.01, overhead=NAN), "overhead"),
         (lambda: updated(knowledge(), 99, 1.0), "outside"),
         (lambda: cramer_rao(np.full((1, 3), NAN), 0.1, [1.0]), "not finite"),
         (lambda: cramer_rao(np.ones((1, 3)), NAN, [1.0]), "not positive"),
+        (lambda: cramer_rao(np.ones((1, 3)), 0.1, [NAN]), "not finite"),
+        (lambda: edge_bound(EdgeModel(np.ones(3)), ENERGIES, 0.1), "center of the model is an array"),
         (lambda: foil_position(FINE, spoiled(FOIL), near=8333), "not finite"),
         (lambda: foil_position(FINE, FOIL, near=8333, half_width=0), "above 0"),
         (lambda: foil_shift(FINE, FOIL, element="Xx"), "no foil energy"),
@@ -123,6 +135,13 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: remove_zingers(STACK, threshold=NAN), "threshold"),
         (lambda: particle_mask(spoiled(VOLUME)), "not finite"),
         (lambda: particle_mask(0 * VOLUME), "no contrast"),
+        (lambda: particle_mask(VOLUME[:0]), r"\(z, y, x\) is needed"),
+        (lambda: particle_mask(VOLUME + 0j), "complex128 values in volume"),
+        (lambda: particle_mask(np.ma.masked_greater(VOLUME, 0.9)), "masked values in volume"),
+        (lambda: particle_mask(VOLUME, threshold=NAN), "threshold nan"),
+        (lambda: particle_mask(VOLUME, smooth=-1.0), "smooth -1.0"),
+        (lambda: label_particles(BALL, neck=NAN), "neck nan"),
+        (lambda: depth(-1 * BALL), "label -1 is below 0"),
         (lambda: label_particles(BALL, voxel_size=NAN), "voxel size"),
         (lambda: label_particles(BALL & False), "empty"),
         (lambda: depth(BALL, voxel_size=-1.0), "voxel size"),
@@ -130,6 +149,13 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: depth(spoiled(VOLUME)), "bool or labels"),
         (lambda: depth(BALL | True), "no surface"),
         (lambda: shell_edges(0 * DEPTH, 3), "no voxel lies below a surface"),
+        (lambda: shell_edges(DEPTH, 3, equal="depth"), "neither 'thickness' nor 'volume'"),
+        (lambda: shell_profile(VOLUME + 0j, 0.1, DEPTH, [0, 2, 4]), "complex128 values in values"),
+        (lambda: shell_profile(VOLUME, 0.1, DEPTH, [0, 2, 4], systematic=-0.1), "systematic -0.1 is below 0"),
+        (lambda: particle_profiles(VOLUME, 0.1, DEPTH, [0, 2, 4], np.where(VOLUME > 1, -1, BALL)), r"labels -1\.\.1"),
+        (lambda: particle_profiles(VOLUME, 0.1, DEPTH, [0, 2, 4], BALL.reshape(12, 48, 24)), "one shape"),
+        (lambda: particle_profiles(VOLUME, 0.1, DEPTH, [0, 2, 4], 0.5 * BALL), "float64; whole numbers"),
+        (lambda: shell_spectra(np.ones((3, 5)), np.ones(5), [0, 2], sigma=-1.0), "sigma -1.0 is not one positive"),
         (lambda: shell_profile(DEPTH, -1.0, DEPTH, [0, 2, 4]), "sigma"),
         (lambda: shell_profile(DEPTH, 0.1, DEPTH, [4, 2, 0]), "edges|increase"),
         (lambda: shell_profile(DEPTH[:5], 0.1, DEPTH, [0, 2, 4]), "shape"),
@@ -137,6 +163,10 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: noise_correlation(0 * VOLUME, BALL), "no noise"),
         (lambda: segment_cracks(VOLUME, BALL[:5], closing_radius=3.0), "shape"),
         (lambda: segment_cracks(VOLUME, BALL, 0.0, closing_radius=3.0), "voxel size"),
+        (lambda: segment_cracks(VOLUME, VOLUME, closing_radius=3.0), "bool or labels"),
+        (lambda: segment_cracks(VOLUME, BALL, closing_radius=NAN), "closing_radius nan"),
+        (lambda: segment_cracks(VOLUME, BALL, closing_radius=3.0, threshold=NAN), "threshold nan"),
+        (lambda: envelope(BALL, np.inf), "closing radius inf"),
     ],
 )
 def test_it_is_refused(call, message):

@@ -8,6 +8,7 @@ from analysis.depth_profile import depth_profile, excess_scatter
 from analysis.edge import Code
 from analysis.energy_scale import FOIL_SCALES
 from analysis.spectra import Normalisation, Spectrum
+from analysis.stratification import stratification
 from analysis.valence import calibration_from_references
 
 ENERGIES = np.concatenate([np.linspace(8250, 8320, 10), np.arange(8330, 8365, 1.0), np.linspace(8370, 8500, 15)])
@@ -86,6 +87,30 @@ def test_spectra_that_no_mixture_explains_enlarge_the_uncertainty():
     assert as_given.scatter.max() < 1.3
     assert enlarged.scatter.min() > 2.5
     assert (enlarged.edge_sigma > 2 * as_given.edge_sigma).all()
+
+
+def test_a_shell_without_a_sigma_is_not_measured():
+    spectra = shells([2.8, 2.6, 2.4, 2.2])
+    sigma = np.full(spectra.shape, NOISE)
+    sigma[1, 7], sigma[2, 7] = np.nan, 0.0
+    found = profile(spectra, noise=sigma)
+    assert found.code.tolist() == [Code.OK, Code.NOT_MEASURED, Code.NOT_MEASURED, Code.OK]
+    assert np.isnan(found.valence[1:3]).all()
+
+
+def test_shapes_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match=r"spectra \(4, 59\)"):
+        profile(shells([2.8, 2.6, 2.4, 2.2])[:, :-1])
+    with pytest.raises(ValueError, match=r"voxels \(3,\) are not those of 4 shells"):
+        profile(shells([2.8, 2.6, 2.4, 2.2]), voxels=(1, 2, 3))
+
+
+def test_stratification_of_the_valence_is_found_and_not_invented():
+    layered = stratification(profile(shells([2.8, 2.6, 2.4, 2.2])))
+    assert layered.slope == pytest.approx(-0.2, abs=0.03)
+    assert layered.p_value < 1e-6
+    flat = [stratification(profile(shells([2.5] * 4, seed=k))).p_value for k in range(20)]
+    assert min(flat) > 0.002  # even chances: the smallest of 20 is below this once in 25 times
 
 
 def test_few_energies_tell_nothing_of_the_scatter():
