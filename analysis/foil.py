@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, EnergyShift, ScaleError
+from analysis.foil_rise import SIGNIFICANT, first_inflection
 
 Array = NDArray[np.float64]
 
@@ -16,10 +17,6 @@ __all__ = ["FoilPosition", "foil_position", "foil_scale", "foil_shift"]
 
 PRE_EDGE = (-60.0, -5.0)  # eV from the edge: where the line below the edge is fitted
 POST_EDGE = (5.0, 20.0)  # eV from the edge: where the jump is measured
-BEFORE = 15.0  # eV: a rise this far below the search range is the edge, and what is within is what follows it
-COMPARABLE = 0.4  # of the steepest slope; the first rise of manganese behind leaking light has 0.45
-APART = 3.0  # eV between two rises, else they are one
-SIGNIFICANT = 5.0  # a jump of fewer of its standard deviations is none
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ def foil_position(
         Energies in eV, strictly increasing, and absorption of the foil in any unit.
     near : float
         Where to look, in eV (``FOIL_ENERGIES["Ni"]``); metals have a second steep rise 5 to 12 eV above
-        the first, which is not taken for the edge: a rise up to 15 eV below the search range is an error.
+        the first, which is not taken for the edge: a steep rise up to 15 eV below the search range is an error.
     search : float
         How far from ``near`` to look, in eV.
     half_width : float
@@ -78,7 +75,8 @@ def foil_position(
     ------
     ScaleError
         When the foil is outside the range, too coarse, has no rising edge there, or no jump: noise has a steepest
-        point, too, and the spectrum of a holder without a foil is noise.
+        point, too, and the spectrum of a holder without a foil is noise. Also when it is no metal: the edge of an oxide
+        lies elsewhere, and its pre-edge is no edge.
     """
     e, m = _checked(energy, mu)
     if not (half_width > 0 and search > 0):
@@ -88,7 +86,7 @@ def foil_position(
         raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")
     width = max(half_width, 2.6 * float(np.median(np.diff(e[inside]))))
     try:
-        found, sigma = _first_inflection(e, m, inside, half_width, width)
+        found, sigma = first_inflection(e, m, inside, half_width, width)
     except ScaleError:
         _required_jump(e, m, near, least_jump)  # where there is no foil, that is the reason
         raise
@@ -160,98 +158,6 @@ def _checked(energy: ArrayLike, mu: ArrayLike) -> tuple[Array, Array]:
         at = int(np.flatnonzero(np.diff(e) <= 0)[0])
         raise ScaleError(f"foil energies are not increasing at {e[at]:.3f}, {e[at + 1]:.3f} eV")
     return e, m
-
-
-def _smooth_slope(e: Array, m: Array, width: float) -> Array:
-    """Slope of a local straight line within ``width`` eV of each point (at least the two neighbours)."""
-    first = np.minimum(np.searchsorted(e, e - width), np.maximum(np.arange(e.size) - 1, 0))
-    last = np.maximum(np.searchsorted(e, e + width, side="right"), np.minimum(np.arange(e.size) + 2, e.size))
-
-    def total(x: Array) -> Array:
-        running = np.concatenate(([0.0], np.cumsum(x)))
-        return np.asarray(running[last] - running[first])
-
-    x, y, n = e - e.mean(), m - m.mean(), (last - first).astype(np.float64)
-    sx, sy = total(x), total(y)
-    return np.asarray((total(x * y) - sx * sy / n) / (total(x * x) - sx * sx / n))
-
-
-def _first_inflection(
-    e: Array, m: Array, inside: NDArray[np.intp], half_width: float, width: float
-) -> tuple[float, float]:
-    """Inflection, and its uncertainty, of the first rise that has one.
-
-    First, not steepest: a metal rises again behind its edge, and light of the sample that leaks into the foil's
-    detector rises higher still. Rises that go on beyond the search range have no inflection.
-    """
-    rises = _rises(e, m, inside, half_width)
-    if e[rises[0]] < e[inside[0]]:
-        raise ScaleError(
-            f"no foil edge within {e[inside[0]]:.1f}..{e[inside[-1]]:.1f} eV: the first steep rise is at "
-            f"{e[rises[0]]:.1f} eV, give near= to look there"
-        )
-    first: ScaleError | None = None
-    for at in rises:
-        try:
-            found, sigma = _resting_inflection(e, m, float(e[at]), width)
-            wider, _ = _resting_inflection(e, m, float(e[at]), 1.5 * width)
-            return found, float(np.hypot(sigma, 0.5 * (wider - found)))
-        except ScaleError as error:
-            first = first or error
-    assert first is not None
-    raise first
-
-
-def _rises(e: Array, m: Array, inside: NDArray[np.intp], half_width: float) -> list[int]:
-    """Indices where the spectrum rises steepest, in the order of energy, from `BEFORE` eV below the search range on.
-
-    Slopes below `COMPARABLE` of the steepest in the range do not count, nor do those that are not there to stay (a
-    glitch); of several within `APART` eV the steepest does.
-    """
-    slope = _smooth_slope(e, m, half_width)
-    steepest = int(inside[np.argmax(slope[inside])])
-    near = np.flatnonzero((e >= e[inside[0]] - BEFORE) & (e <= e[inside[-1]]))
-    here = slope[near]
-    top = (here >= slope[np.maximum(near - 1, 0)]) & (here >= slope[np.minimum(near + 1, e.size - 1)])
-    found: list[int] = []
-    for i in near[top & (here > COMPARABLE * slope[steepest])]:
-        above, below = (m[(side > half_width) & (side < APART + half_width)] for side in (e - e[i], e[i] - e))
-        if i != steepest and not (above.size and below.size and above.mean() - below.mean() > slope[i] * half_width):
-            continue
-        if found and e[i] - e[found[-1]] < APART:
-            found[-1] = max(found[-1], int(i), key=lambda k: float(slope[k]))
-        else:
-            found.append(int(i))
-    return found or [steepest]
-
-
-def _resting_inflection(e: Array, m: Array, start: float, width: float) -> tuple[float, float]:
-    """Inflection in a window centred on itself."""
-    centre = start
-    for _ in range(40):
-        found, sigma = _inflection(e, m, centre, width)
-        if abs(found - centre) < 1e-4:
-            break
-        centre = 0.5 * (centre + found)
-    return found, sigma
-
-
-def _inflection(e: Array, m: Array, centre: float, width: float) -> tuple[float, float]:
-    """Inflection of the cubic fitted within ``width`` of ``centre``, and its standard deviation."""
-    distance = np.abs(e - centre)
-    width = max(width, 1.001 * float(np.partition(distance, 4)[4]))
-    take = distance <= width
-    x = (e[take] - centre) / width
-    design = np.vander(x, 4, increasing=True)
-    inverse = np.linalg.pinv(design)
-    c = inverse @ m[take]
-    residual = m[take] - design @ c
-    covariance = inverse @ inverse.T * float(residual @ residual) / max(int(take.sum()) - 4, 1)
-    if c[3] >= 0 or c[1] <= 0:
-        raise ScaleError(f"foil spectrum has no steepest point near {centre:.2f} eV")
-    gradient = np.array([0.0, 0.0, -1.0 / (3 * c[3]), c[2] / (3 * c[3] ** 2)])
-    sigma = float(np.sqrt(gradient @ covariance @ gradient)) * width
-    return centre - width * float(np.clip(c[2] / (3 * c[3]), -1, 1)), sigma
 
 
 def _required_jump(e: Array, m: Array, edge: float, least_jump: float) -> tuple[float, float]:
