@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis import backprojection as kernels
-from analysis.numbers import real_array, whole_number
+from analysis.numbers import not_finite, real_array, whole_number
 from analysis.projection_geometry import ProjectionGeometry
 from analysis.resampling import resample_rows
 from analysis.threads import available_threads, run_tasks
@@ -265,5 +265,5 @@ def _checked(projections: ArrayLike) -> NDArray[np.float32]:
         raise ValueError(f"projections have shape {stack.shape}, expected (angle, row, column)")
     finite = np.isfinite(stack.sum(axis=(1, 2), dtype=np.float64))
     if not finite.all():
-        raise ValueError(f"projection {int(np.argmin(finite))} has values that are not finite; fill them first")
+        raise not_finite("projection", stack)
     return stack

@@ -34,6 +34,16 @@ def real_array(name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> 
     return array if dtype is None else array.astype(dtype, copy=False)
 
 
+def not_finite(name: str, stack: NDArray[Any], numbers: ArrayLike | None = None) -> ValueError:
+    """Error that names the first item of a stack with values that are not finite, by its number among `numbers`."""
+    with np.errstate(over="ignore"):
+        spoiled = ~np.isfinite(stack.astype(np.float32, copy=False)).reshape(len(stack), -1)
+    counts = np.count_nonzero(spoiled, axis=1)
+    first = int(np.argmax(counts > 0))
+    number = first if numbers is None else np.asarray(numbers)[first]
+    return ValueError(f"{name} {number} has {counts[first]} values that are not finite; fill them first")
+
+
 def whole_number(name: str, value: Any, *, least: int = 1) -> int:
     """Return `value` as an int; ValueError where it is not whole, or below `least`."""
     try:

@@ -18,7 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import backprojection as kernels
 from analysis.angles import angle_weights
-from analysis.numbers import real_array
+from analysis.numbers import not_finite, real_array
 from analysis.projection_geometry import ProjectionGeometry
 from analysis.ramp_filter import fast_even_length, interpolated_noise_gain, ramp_response
 from analysis.resampling import resample_rows
@@ -173,7 +173,7 @@ class FilteredBackProjection:
             block = slices[:, first : first + self._rows_at_once]
             spectrum = scipy.fft.rfft(block, n=self._length, axis=2)
             if not np.isfinite(spectrum[:, :, 0]).all():
-                raise _not_finite(stack, indices)
+                raise not_finite("projection", stack, indices)
             spectrum *= self._response
             filtered = scipy.fft.irfft(spectrum, n=self._length, axis=2, overwrite_x=True)
             for k, index in enumerate(indices):
@@ -301,9 +301,14 @@ def reconstruct(
     outside: float = 0.0,
     threads: int | None = None,
 ) -> Volume:
-    """Filtered back-projection of a complete set of projections (angle, row, column).
+    """Filtered back-projection of a complete set of projections.
 
-    The options are those of `FilteredBackProjection`.
+    Parameters
+    ----------
+    projections : (angle, row, column), optical density (`analysis.flatfield.optical_density`, its `filled()`)
+    angles : degrees (angle,), any order
+    axis : column of the rotation axis (`analysis.rotation_axis.find_axis`)
+    pixel_size, voxel_size, shifts, size, n_slices, outside, threads : as of `FilteredBackProjection`
 
     Examples
     --------
@@ -333,13 +338,6 @@ def reconstruct(
     )
     sink.add(stack, np.arange(len(stack)))
     return sink.volume()
-
-
-def _not_finite(stack: NDArray[np.generic], indices: NDArray[np.integer]) -> ValueError:
-    """Error that names the first spoiled projection."""
-    spoiled = np.count_nonzero(~np.isfinite(stack.astype(np.float32)), axis=(1, 2))
-    first = int(np.argmax(spoiled > 0))
-    return ValueError(f"projection {indices[first]} has {spoiled[first]} values that are not finite; fill them first")
 
 
 def _zeros_of_shape(shape: tuple[int, ...], old: NDArray[np.float32] | None) -> NDArray[np.float32]:

@@ -20,8 +20,9 @@ class Volume:
     noise_gain : standard deviation of a voxel per unit standard deviation of a projection's pixels (white noise),
         1/um
     angles_used : number of projections in the volume
-    field_radius : um; radius about the axis that every projection has seen. Voxels beyond it are right only if
-        there is nothing beyond it
+    field_radius : um; radius about the axis that every projection has seen. An object that reaches beyond it lowers all
+        voxels by a smooth amount (to half, in the middle of one 1.3 times as wide): differences between neighbours
+        are right, the attenuation itself is not
     measured : bool (z,); the slice lies on the detector in every projection
     """
 

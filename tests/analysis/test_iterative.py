@@ -92,5 +92,5 @@ def test_bad_input_is_refused(blobs) -> None:
     with pytest.raises(ValueError, match=r"axis 40.0 is outside columns"):
         sirt(stack, FEW, axis=40.0)
     stack[3, 0, 0] = np.nan
-    with pytest.raises(ValueError, match="projection 3 has values that are not finite"):
+    with pytest.raises(ValueError, match="projection 3 has 1 values that are not finite"):
         sirt(stack, FEW, axis=15.5)
