@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,6 +11,7 @@ from scipy.interpolate import PchipInterpolator
 
 from analysis.edge import Code, half_height
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, ScaleError, require_same_scale
+from analysis.published_edges import EDGE_TABLE, PublishedEdge
 from analysis.spectra import Normalisation, Spectrum, line_operator, normalise, pre_edge_noise
 from analysis.valence_curve import Calibration, CalibrationError, ValenceEstimate
 
@@ -30,40 +30,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class PublishedEdge:
-    """Half height of a compound (eV, scale of ``FOIL_SCALES``), its uncertainty (eV), valence and source."""
-
-    compound: str
-    valence: float
-    energy: float
-    sigma: float
-    source: str
-
-
 _WIDEST_PRE, _WIDEST_POST = 200.0, 500.0  # eV from the edge, for references measured further than the data
-
-_LIBRARY = "XASDataLibrary (SSRL 4-1 and 4-3), shifted to the foil scale"
-# The uncertainties include what the choice of windows alone moves the half height by (0.1 to 0.5 eV).
-EDGE_TABLE: Mapping[str, tuple[PublishedEdge, ...]] = MappingProxyType(
-    {
-        "Mn": (
-            PublishedEdge("MnO", 2.0, 6545.1, 0.3, _LIBRARY),
-            PublishedEdge("Mn2O3", 3.0, 6550.1, 0.5, _LIBRARY),
-            PublishedEdge("MnO2", 4.0, 6552.2, 0.3, _LIBRARY),
-            PublishedEdge("Li2MnO3", 4.0, 6553.8, 0.3, "compiled from published spectra"),
-        ),
-        "Co": (
-            PublishedEdge("CoO", 2.0, 7717.9, 0.4, "MAX IV Balder, foil in the same file"),
-            PublishedEdge("LiCoO2", 3.0, 7720.5, 1.0, "estimate; no measured spectrum was at hand"),
-        ),
-        "Ni": (
-            PublishedEdge("NiO", 2.0, 8342.1, 0.3, "compiled from published spectra"),
-            PublishedEdge("Ni(OH)2", 2.0, 8342.3, 0.3, _LIBRARY),
-            PublishedEdge("LiNiO2", 3.0, 8344.8, 0.3, "SOLEIL ROCK, operando LiNiO2, pristine"),
-        ),
-    }
-)
 
 
 def calibration_from_points(
