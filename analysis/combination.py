@@ -22,7 +22,8 @@ class Combination:
 
     Attributes
     ----------
-    fractions, sigma : float32 [R, N], adding up to 1 over the references, and their standard deviation
+    fractions, sigma : float32 [R, N], adding up to 1 over the references, and their standard deviation; for
+        non-negative fractions that of the fit without the bound, which is rather too large where the bound holds
     jump, jump_sigma : float32 [N], sum of the weights: the edge jump
     chi2 : float32 [N], residual over its degrees of freedom; 1 when the references explain the spectrum
     freedom : degrees of freedom
@@ -122,7 +123,11 @@ def _subsets(count: int) -> list[tuple[int, ...]]:
 def _best(
     values: NDArray[np.float32], noise: FloatArray, solvers: list[_Solver], count: int, freedom: int
 ) -> FloatArray:
-    """Return fractions, sigmas, jump, jump sigma and chi2 of the best allowed solver for each voxel."""
+    """Return fractions, sigmas, jump, jump sigma and chi2 of the best allowed solver for each voxel.
+
+    A fraction that the bound sets to zero is not certain: all sigmas are those of the first solver, with all references.
+    """
+    C = solvers[0].covariance
     white = values / noise[:, None]
     out = np.full((2 * count + 3, values.shape[1]), np.nan)
     least = np.full(values.shape[1], np.inf)
@@ -140,7 +145,6 @@ def _best(
         w, j = weights[:, allowed], jump[allowed]
         fraction = w / j
         # d f_r = (d w_r - f_r sum d w) / jump
-        C = solver.covariance
         variance = np.diag(C)[:, None] - 2 * fraction * C.sum(axis=1)[:, None] + fraction**2 * C.sum()
         out[:count, allowed] = fraction
         out[count : 2 * count, allowed] = np.sqrt(np.maximum(variance, 0.0)) / j

@@ -46,6 +46,15 @@ def test_non_negative_fractions():
     np.testing.assert_allclose(fit.fractions[1], [0.0, 0.5, 1.0], atol=1e-5)
 
 
+def test_a_fraction_held_at_zero_is_not_certain():
+    truth = np.full(4000, 0.02)
+    fit = linear_combination(ENERGY, mixture(truth, noise=0.03), REFERENCES, sigma=0.03, non_negative=True)
+    held = fit.fractions[1] == 0
+    assert 0.1 < held.mean() < 0.5  # it is less than one sigma of 0.033
+    assert (np.abs(fit.fractions[1] - truth)[held] < fit.sigma[1][held]).all()
+    assert np.mean(np.abs(fit.fractions[1] - truth) < fit.sigma[1]) > 0.68
+
+
 def test_spectra_without_an_edge_or_with_gaps_are_flagged():
     spectra = mixture(np.array([0.5, 0.5, 0.5]))
     spectra[3, 0] = np.nan
