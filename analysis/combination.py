@@ -125,7 +125,8 @@ def _best(
 ) -> FloatArray:
     """Return fractions, sigmas, jump, jump sigma and chi2 of the best allowed solver for each voxel.
 
-    A fraction that the bound sets to zero is not certain: all sigmas are those of the first solver, with all references.
+    A fraction that the bound sets to zero is not certain: all sigmas are those of the first solver, which has all
+    references.
     """
     C = solvers[0].covariance
     white = values / noise[:, None]
