@@ -8,7 +8,16 @@ from dataclasses import dataclass
 
 from analysis.text_tables import FileFormatError, TextTable
 
-__all__ = ["SIGNALS", "Columns", "Measurement", "chosen_columns", "column_names", "energy_column", "measurement"]
+__all__ = [
+    "SIGNALS",
+    "Columns",
+    "Measurement",
+    "chosen_columns",
+    "column_names",
+    "column_number",
+    "energy_column",
+    "measurement",
+]
 
 SIGNALS = ("transmission", "fluorescence", "reference")
 ENERGY = ("energy", "e", "ev", "kev", "e_ev", "e_kev", "en", "photon_energy", "mono_energy", "encoder_energy")
@@ -153,6 +162,25 @@ def chosen_columns(
         named = f"no column is named as {what} among {names}" if names else f"{count} columns without names"
         raise FileFormatError(f"{table.source}: {named}; say which with read_columns({_ARGUMENTS[number is None]}")
     return Columns(number, found)
+
+
+def column_number(table: TextTable, which: int | str) -> int:
+    """Return the number of a column given by number from 0 or by its name in the header.
+
+    Raises
+    ------
+    FileFormatError
+        When there is no such column.
+    """
+    count = table.values.shape[1]
+    if isinstance(which, int):
+        if not 0 <= which < count:
+            raise FileFormatError(f"{table.source} has columns 0..{count - 1}, not {which}")
+        return which
+    names = column_names(table)
+    if which not in names:
+        raise FileFormatError(f"{table.source} has no column {which!r} among {names}")
+    return names.index(which)
 
 
 def energy_column(names: Sequence[str]) -> int | None:

@@ -1,9 +1,8 @@
 """Folders of spectra measured one after another: text files with header times, read as one series
 on one grid.
 
-Made for the files of SOLEIL's extranormal (energy, normalised absorption, foil, its derivative, I0)
-and tolerant of others of the kind: comment lines with ``key = value``, a last one that names the
-columns, then numbers.
+Made for the files of SOLEIL's extranormal (energy, normalised absorption, foil, its derivative, I0) and for any that
+``spectrum_files`` reads, if its header tells when it was taken.
 """
 
 from __future__ import annotations
@@ -12,23 +11,25 @@ import re
 import tarfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+from scipy.interpolate import CubicSpline
 
-from analysis.electrochemistry import LOCAL_CLOCK, posix_time
-from analysis.spectra import Normalisation
+from analysis.column_names import Measurement, chosen_columns, column_names, column_number, measurement
+from analysis.electrochemistry import LOCAL_CLOCK
+from analysis.header_times import start_time
+from analysis.spectra import Normalisation, Spectrum
+from analysis.spectrum_tables import absorption, in_ev, spectrum_from_table
 from analysis.text_tables import FileFormatError, TextTable, read_table
 
 Array = NDArray[np.float64]
 
 __all__ = ["SpectrumSeries", "read_spectra_folder"]
 
-_SUFFIXES = (".txt", ".dat", ".xmu", ".nor", ".csv")
-_TIME = re.compile(r"^Time at start\s*[=:]\s*(.+)$", re.IGNORECASE)
-_ELAPSED = re.compile(r"^Time from start \(seconds\)\s*[=:]\s*(\S+)", re.IGNORECASE)
+_SUFFIXES = (".txt", ".dat", ".xmu", ".nor", ".csv", ".xdi")
+_SAME = 1e-3  # eV between energies that are one
 _RANGE = re.compile(
     r"^(pre|post)-edge "
     r"range\s*[:=]\s*\[\s*([0-9.eE+]+)\s*,\s*([0-9.eE+]+)\s*\]",
@@ -84,6 +85,7 @@ def read_spectra_folder(
     pattern: str = "",
     timezone: str | None = None,
     columns: Mapping[str, str] | None = None,
+    times: ArrayLike | None = None,
 ) -> SpectrumSeries:
     """Read all spectra of a folder, or of a tar archive (.tar, .tar.gz, .tar.xz), in the order of
     their times.
@@ -97,29 +99,34 @@ def read_spectra_folder(
     timezone : str, optional
         Zone of the clock that wrote the times, as of ``electrochemistry.read_eclab``.
     columns : mapping, optional
-        Names of the columns "energy", "mu" and "foil" when they are not those of extranormal.
+        Names of the columns "energy", "mu" and "foil" where they do not tell themselves as in
+        ``spectrum_files.read_spectrum``; intensities become absorption, and that behind the foil its spectrum.
+    times : array_like, optional
+        POSIX seconds of the files in the order of their names, where their headers hold no start.
 
     Raises
     ------
     FileFormatError
-        When there are no spectra, one is damaged, one lacks a time, or they are not on one grid.
+        When there are no spectra, one is damaged, one lacks a time, or they are not on one grid: energies that were
+        read back may lie up to half a step beside those of the first spectrum, onto which they are interpolated.
     """
     named = dict(columns or {})
     tables = [read_table(raw, source=name) for name, raw in _members(Path(path)) if pattern in name]
     if not tables:
         raise FileFormatError(f"{path} holds no spectrum ({', '.join(_SUFFIXES)}) with {pattern!r} in its name")
-    times = np.array([_time(table, timezone) for table in tables])
-    order = np.argsort(times, kind="stable")
+    taken = _times(tables, times, timezone)
+    order = np.argsort(taken, kind="stable")
     tables = [tables[i] for i in order]
-    energy = _common_energy(tables, named.get("energy"))
-    foil_name = named.get("foil", "reference")
+    spectra = [_spectrum(table, named) for table in tables]
+    energy = _common_energy(tables, spectra)
+    foils = [_foil(table, named, spectrum) for table, spectrum in zip(tables, spectra, strict=True)]
     return SpectrumSeries(
-        time=times[order],
+        time=taken[order],
         energy=energy,
-        mu=np.stack([_column(table, named.get("mu"), 1) for table in tables]),
+        mu=np.stack([_on_grid(spectrum.energy, spectrum.mu, energy) for spectrum in spectra]),
         foil=(
-            np.stack([_column(table, foil_name, 2) for table in tables])
-            if all(foil_name in _names(table) for table in tables)
+            np.stack([_on_grid(spectrum.energy, foil, energy) for spectrum, foil in zip(spectra, foils, strict=True)])
+            if any(np.isfinite(foil).all() for foil in foils)
             else None
         ),
         jump=np.array([_first_number(_JUMP, table) for table in tables]),
@@ -150,17 +157,13 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
         raise FileFormatError(f"{path} is not a whole tar archive: {error}") from error
 
 
-def _time(table: TextTable, zone: str | None) -> float:
-    start = next((m.group(1).strip() for line in table.header if (m := _TIME.match(line))), None)
-    if start is None:
-        raise FileFormatError(f"{table.source}: no 'Time at start' in its header")
-    try:
-        begun = datetime.fromisoformat(start)
-    except ValueError:
-        raise FileFormatError(f"{table.source}: 'Time at start' {start!r} is not a date and time") from None
-    elapsed = _first_number(_ELAPSED, table)
-    moment = begun + timedelta(seconds=0.0 if np.isnan(elapsed) else elapsed)
-    return moment.timestamp() if moment.tzinfo is not None else posix_time(moment, zone)
+def _times(tables: Sequence[TextTable], given: ArrayLike | None, zone: str | None) -> Array:
+    if given is None:
+        return np.array([start_time(table, zone) for table in tables])
+    times = np.asarray(given, dtype=np.float64)
+    if times.shape != (len(tables),) or not np.isfinite(times).all():
+        raise ValueError(f"times have shape {times.shape}; {len(tables)} files need as many finite POSIX seconds")
+    return times
 
 
 def _first_number(pattern: re.Pattern[str], table: TextTable) -> float:
@@ -174,57 +177,72 @@ def _first_number(pattern: re.Pattern[str], table: TextTable) -> float:
     return float("nan")
 
 
-def _names(table: TextTable) -> list[str]:
-    """Column names of the last header line, as many as there are columns, else none."""
-    if not table.header:
-        return []
-    names = [name.strip() for name in re.split(r"\t+|\s{2,}|[,;]", table.header[-1]) if name.strip()]
-    return names if len(names) == table.values.shape[1] else []
+def _spectrum(table: TextTable, named: Mapping[str, str], measured: Measurement | None = None) -> Spectrum:
+    """Energy and absorption of a file, by the columns that are named or tell themselves."""
+    energy = column_number(table, named["energy"]) if "energy" in named else None
+    if measured is None and "mu" in named:
+        measured = Measurement(column_number(table, named["mu"]))
+    chosen = chosen_columns(table, energy=energy, measured=measured)
+    return spectrum_from_table(
+        table,
+        in_ev(table.values[:, chosen.energy], "auto", source=table.source),
+        absorption(table, chosen.signal),
+        name=table.source,
+        element="",
+        edge="",
+        scale=None,
+    )
 
 
-def _column(table: TextTable, name: str | None, default: int) -> Array:
-    number = default
-    if name is not None:
-        names = _names(table)
-        if name not in names:
-            raise FileFormatError(f"{table.source} has no column {name!r} among {names}")
-        number = names.index(name)
-    if number >= table.values.shape[1]:
-        raise FileFormatError(f"{table.source} has {table.values.shape[1]} columns, column {number} is needed")
-    values = table.values[:, number]
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if wrong.size:
-        raise FileFormatError(f"{table.source} line {table.lines[wrong[0]]}: {values[wrong[0]]} is not finite")
-    return np.asarray(values)
+def _foil(table: TextTable, named: Mapping[str, str], spectrum: Spectrum) -> Array:
+    """The foil beside a spectrum, on its energies; NaN where the file has none or its detector saw no light."""
+    found = measurement(column_names(table), "reference")
+    if "foil" in named:
+        found = Measurement(column_number(table, named["foil"]))
+    try:
+        return np.full(spectrum.energy.size, np.nan) if found is None else _spectrum(table, named, found).mu
+    except FileFormatError:
+        return np.full(spectrum.energy.size, np.nan)
 
 
-def _common_energy(tables: Sequence[TextTable], name: str | None) -> Array:
-    energy = _column(tables[0], name, 0)
-    if energy.max() < 150.0:
-        energy = energy * 1000.0
-    for table in tables:
-        own = _column(table, name, 0)
-        own = own * 1000.0 if own.max() < 150.0 else own
-        wrong = np.flatnonzero(np.diff(own) <= 0)
-        if wrong.size:
-            at = int(wrong[0]) + 1
-            raise FileFormatError(f"{table.source} line {table.lines[at]}: energy {own[at]} eV does not increase")
+def _common_energy(tables: Sequence[TextTable], spectra: Sequence[Spectrum]) -> Array:
+    """Energies of the first spectrum, those that all reach; others may lie up to half a step beside them."""
+    energy = spectra[0].energy
+    step = np.diff(energy)
+    half = 0.5 * np.minimum(np.append(step, step[-1]), np.insert(step, 0, step[0]))
+    for table, spectrum in zip(tables, spectra, strict=True):
+        own = spectrum.energy
         if own.size != energy.size:
             raise FileFormatError(
                 f"{table.source} has {own.size} energies but {tables[0].source} {energy.size}: "
                 "a damaged file, or not one series"
             )
-        if not np.allclose(own, energy, rtol=0, atol=1e-3):
-            at = int(np.argmax(np.abs(own - energy)))
-            raise FileFormatError(
-                f"{table.source} line {table.lines[at]}: energy {own[at]} eV where the series has {energy[at]} eV"
-            )
-    return energy
+        beside = np.abs(own - energy)
+        if np.any(beside >= half):
+            at = int(np.argmax(beside / half))
+            raise FileFormatError(f"{table.source}: energy {own[at]:.3f} eV where the series has {energy[at]:.3f} eV")
+    if all(np.allclose(spectrum.energy, energy, rtol=0, atol=_SAME) for spectrum in spectra):
+        return energy
+    low, high = max(s.energy[0] for s in spectra), min(s.energy[-1] for s in spectra)
+    return np.asarray(energy[(energy >= low) & (energy <= high)])
+
+
+def _on_grid(own: Array, values: Array, energy: Array) -> Array:
+    """Values on the common energies; between read-back energies a cubic spline leads."""
+    if own.size == energy.size and np.allclose(own, energy, rtol=0, atol=_SAME):
+        return values
+    if not np.isfinite(values).all():
+        return np.full(energy.size, np.nan)
+    return np.asarray(CubicSpline(own, values)(energy))
 
 
 def _is_normalised(table: TextTable, name: str | None) -> bool:
-    names = _names(table)
-    return bool(names) and (name or names[1]).lower().startswith(("norm", "flat"))
+    """Whether the column of the absorption is named as normalised."""
+    names = column_names(table)
+    found = measurement(names)
+    if name is None and found is not None and found.ready is not None:
+        name = names[found.ready]
+    return name is not None and name.lower().startswith(("norm", "flat"))
 
 
 def _normalisation(table: TextTable) -> Normalisation | None:

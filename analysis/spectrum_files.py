@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.column_names import Measurement, chosen_columns, column_names
+from analysis.column_names import Measurement, chosen_columns, column_number
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
 from analysis.spectrum_tables import absorption, in_ev, spectrum_from_table
@@ -93,7 +93,7 @@ def read_columns(
         Sort energies that go back and forth (several sweeps) instead of refusing them.
     """
     table = read_table(Path(path))
-    given = None if energy is None else _column_number(table, energy)
+    given = None if energy is None else column_number(table, energy)
     chosen = chosen_columns(
         table, signal=signal, energy=given, measured=_given(table, mu, i0, transmitted, fluorescence)
     )
@@ -102,7 +102,7 @@ def read_columns(
         table,
         in_ev(table.values[:, chosen.energy], unit, source=table.source),
         absorption(table, chosen.signal),
-        sigma=None if sigma is None else table.values[:, _column_number(table, sigma)],
+        sigma=None if sigma is None else table.values[:, column_number(table, sigma)],
         name=name or Path(path).stem,
         element=element or (told.group(1).capitalize() if told else ""),
         edge=edge or (told.group(2).capitalize() if told else "K"),
@@ -133,24 +133,12 @@ def _given(
 ) -> Measurement | None:
     """What the caller says the absorption is made of, None when nothing is said."""
     if i0 is None and transmitted is None and fluorescence is None:
-        return None if mu is None else Measurement(_column_number(table, mu))
+        return None if mu is None else Measurement(column_number(table, mu))
     if i0 is None or (transmitted is None) == (fluorescence is None):
         raise ValueError("i0 and transmitted, or i0 and fluorescence, must be given together")
-    before = (_column_number(table, i0),)
+    before = (column_number(table, i0),)
     if transmitted is not None:
-        return Measurement(None, before, (_column_number(table, transmitted),))
+        return Measurement(None, before, (column_number(table, transmitted),))
     assert fluorescence is not None
     several = [fluorescence] if isinstance(fluorescence, int | str) else fluorescence
-    return Measurement(None, before, tuple(_column_number(table, which) for which in several), logarithm=False)
-
-
-def _column_number(table: TextTable, which: int | str) -> int:
-    count = table.values.shape[1]
-    if isinstance(which, int):
-        if not 0 <= which < count:
-            raise FileFormatError(f"{table.source} has columns 0..{count - 1}, not {which}")
-        return which
-    names = column_names(table)
-    if which not in names:
-        raise FileFormatError(f"{table.source} has no column {which!r} among {names}")
-    return names.index(which)
+    return Measurement(None, before, tuple(column_number(table, which) for which in several), logarithm=False)

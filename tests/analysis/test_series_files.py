@@ -76,8 +76,8 @@ def test_a_truncated_spectrum_is_named(folder):
 
 
 def test_another_grid_is_named(folder):
-    spectrum(folder / "d.txt", 55, energy=ENERGY + 0.2)
-    with pytest.raises(FileFormatError, match=r"d\.txt line 8: energy 8300\.2 eV where the series has 8300\.0 eV"):
+    spectrum(folder / "d.txt", 55, energy=ENERGY + 3.2)
+    with pytest.raises(FileFormatError, match=r"d\.txt: energy 8303\.200 eV where the series has 8300\.000 eV"):
         read_spectra_folder(folder)
 
 
@@ -85,6 +85,54 @@ def test_a_spectrum_without_time_is_named(folder):
     (folder / "d.txt").write_text("# energy mu\n8300 1\n8301 2\n")
     with pytest.raises(FileFormatError, match=r"d\.txt: no 'Time at start'"):
         read_spectra_folder(folder)
+
+
+def test_energies_as_read_back_are_brought_to_one_grid(folder):
+    spectrum(folder / "d.txt", 55, energy=ENERGY + 0.2)
+    series = read_spectra_folder(folder)
+    np.testing.assert_array_equal(series.energy, ENERGY[1:])  # the last file begins above the first energy
+    np.testing.assert_allclose(series.mu[3], np.arange(1, 20) - 0.04, atol=1e-9)  # a slope of 0.2 / eV
+
+
+@pytest.mark.parametrize(
+    "start",
+    [
+        "Scan.start_time: 2022-07-26 23:10:00",
+        "Start time: 07/26/2022  23:10:00",
+        "D Tue Jul 26 23:10:00 2022",
+        '"LNO.001" created at APS 10ID on Tue Jul 26 23:10:00 2022 CDT',
+    ],
+)
+def test_raw_intensities_of_other_beamlines_become_a_series(tmp_path, start):
+    mu, foil = 0.5 + np.arctan(ENERGY - 8345) / np.pi, 0.5 + np.arctan(ENERGY - 8333) / np.pi
+    columns = [ENERGY[::-1], *(c[::-1] for c in (1e5 + 0 * mu, 1e5 * np.exp(-mu), 1e5 * np.exp(-mu - foil)))]
+    header = f"{start}\nenergy i0 it ir"
+    np.savetxt(tmp_path / "a.dat", np.column_stack(columns), header=header)
+    series = read_spectra_folder(tmp_path)
+    np.testing.assert_allclose(series.mu[0], mu)
+    np.testing.assert_allclose(series.foil[0], foil)
+    assert series.time[0] == np.datetime64("2022-07-26T23:10:00").astype(float)
+    assert not series.normalised
+
+
+def test_times_can_be_given(folder):
+    (folder / "0.txt").write_text("# energy mu\n" + "\n".join(f"{e} 1" for e in ENERGY))
+    with pytest.raises(FileFormatError, match=r"0\.txt: no 'Time at start' .* give times= for all files"):
+        read_spectra_folder(folder)
+    series = read_spectra_folder(folder, times=[40.0, 30.0, 20.0, 10.0])
+    assert series.names == ("c.txt", "b.txt", "a.txt", "0.txt")
+    with pytest.raises(ValueError, match=r"times have shape \(2,\); 4 files need as many"):
+        read_spectra_folder(folder, times=[1.0, 2.0])
+
+
+def test_a_foil_detector_without_light_costs_that_foil_only(tmp_path):
+    for minute, light in ((0, 1.0), (1, 0.0)):
+        columns = [ENERGY, 1e5 + 0 * ENERGY, 9e4 + 0 * ENERGY, light * (8e4 - ENERGY)]
+        header = f"Scan.start_time: 2022-07-26 23:{minute:02d}:00\nenergy i0 it ir"
+        np.savetxt(tmp_path / f"{minute}.dat", np.column_stack(columns), header=header)
+    foil = read_spectra_folder(tmp_path).foil
+    assert np.isfinite(foil[0]).all()
+    assert np.isnan(foil[1]).all()
 
 
 def test_an_empty_folder_is_refused(tmp_path):
