@@ -85,6 +85,7 @@ def read_spectra_folder(
     pattern: str = "",
     timezone: str | None = None,
     columns: Mapping[str, str] | None = None,
+    signal: str = "auto",
     times: ArrayLike | None = None,
 ) -> SpectrumSeries:
     """Read all spectra of a folder, or of a tar archive (.tar, .tar.gz, .tar.xz), in the order of
@@ -101,6 +102,8 @@ def read_spectra_folder(
     columns : mapping, optional
         Names of the columns "energy", "mu" and "foil" where they do not tell themselves as in
         ``spectrum_files.read_spectrum``; intensities become absorption, and that behind the foil its spectrum.
+    signal : {"auto", "transmission", "fluorescence"}
+        Which of the signals that the names tell, as in ``spectrum_files.read_xdi``.
     times : array_like, optional
         POSIX seconds of the files in the order of their names, where their headers hold no start.
 
@@ -117,7 +120,7 @@ def read_spectra_folder(
     taken = _times(tables, times, timezone)
     order = np.argsort(taken, kind="stable")
     tables = [tables[i] for i in order]
-    spectra = [_spectrum(table, named) for table in tables]
+    spectra = [_spectrum(table, named, signal=signal) for table in tables]
     energy = _common_energy(tables, spectra)
     foils = [_foil(table, named, spectrum) for table, spectrum in zip(tables, spectra, strict=True)]
     return SpectrumSeries(
@@ -177,12 +180,14 @@ def _first_number(pattern: re.Pattern[str], table: TextTable) -> float:
     return float("nan")
 
 
-def _spectrum(table: TextTable, named: Mapping[str, str], measured: Measurement | None = None) -> Spectrum:
+def _spectrum(
+    table: TextTable, named: Mapping[str, str], measured: Measurement | None = None, *, signal: str = "auto"
+) -> Spectrum:
     """Energy and absorption of a file, by the columns that are named or tell themselves."""
     energy = column_number(table, named["energy"]) if "energy" in named else None
     if measured is None and "mu" in named:
         measured = Measurement(column_number(table, named["mu"]))
-    chosen = chosen_columns(table, energy=energy, measured=measured)
+    chosen = chosen_columns(table, signal=signal, energy=energy, measured=measured)
     return spectrum_from_table(
         table,
         in_ev(table.values[:, chosen.energy], "auto", source=table.source),

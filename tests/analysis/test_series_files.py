@@ -105,14 +105,15 @@ def test_energies_as_read_back_are_brought_to_one_grid(folder):
 )
 def test_raw_intensities_of_other_beamlines_become_a_series(tmp_path, start):
     mu, foil = 0.5 + np.arctan(ENERGY - 8345) / np.pi, 0.5 + np.arctan(ENERGY - 8333) / np.pi
-    columns = [ENERGY[::-1], *(c[::-1] for c in (1e5 + 0 * mu, 1e5 * np.exp(-mu), 1e5 * np.exp(-mu - foil)))]
-    header = f"{start}\nenergy i0 it ir"
-    np.savetxt(tmp_path / "a.dat", np.column_stack(columns), header=header)
+    intensities = (1e5 + 0 * mu, 1e5 * np.exp(-mu), 1e5 * np.exp(-mu - foil), 3e4 * mu)
+    columns = np.column_stack([ENERGY, *intensities])[::-1]
+    np.savetxt(tmp_path / "a.dat", columns, header=f"{start}\nenergy i0 it ir iff")
     series = read_spectra_folder(tmp_path)
     np.testing.assert_allclose(series.mu[0], mu)
     np.testing.assert_allclose(series.foil[0], foil)
     assert series.time[0] == np.datetime64("2022-07-26T23:10:00").astype(float)
     assert not series.normalised
+    np.testing.assert_allclose(read_spectra_folder(tmp_path, signal="fluorescence").mu[0], 0.3 * mu)
 
 
 def test_times_can_be_given(folder):
