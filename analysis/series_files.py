@@ -214,7 +214,7 @@ def _common_energy(tables: Sequence[TextTable], spectra: Sequence[Spectrum]) -> 
     """Energies of the first spectrum, those that all reach; others may lie up to half a step beside them."""
     energy = spectra[0].energy
     step = np.diff(energy)
-    half = 0.5 * np.minimum(np.append(step, step[-1]), np.insert(step, 0, step[0]))
+    half = 0.5 * np.maximum(np.maximum(np.append(step, 0.0), np.insert(step, 0, 0.0)), np.median(step))
     for table, spectrum in zip(tables, spectra, strict=True):
         own = spectrum.energy
         if own.size != energy.size:
