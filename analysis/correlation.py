@@ -9,12 +9,19 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
+from analysis.discord import Turned, asymmetry, discord_of_sizes
+from analysis.local_scatter import local_scatter
+from analysis.windowing import taper, windowed
+
 Image = NDArray[np.float32]
 Pair = tuple[Image, Image]
 
 _COARSE = 128
 _PASSES = 4
-_SETTLED = 0.05
+_SETTLED = 0.1  # pixels of the window
+_LEAST_MOVE = 0.25  # pixels of the window, to see what it holds back
+_MOST_HELD = 0.95
+_FURTHEST = 4.0  # pixels of the window at a time: over more, what it holds back is not linear
 _ROUNDING = 1e-7  # of the largest value: less is no structure
 
 
@@ -45,12 +52,15 @@ class Peak:
 
     Attributes
     ----------
-    dy, dx, sigma : pixels; `sigma` in the worse direction, from the part of the cross-spectrum that is out of phase
+    dy, dx, sigma : pixels; `sigma` in the worse direction, from the part of the cross-spectrum that is out of phase,
+        or, where that is more, from what parts of the images say: noise is strongest where the object is thick
     coherence : correlation in the pass band at the maximum, at most 1
     significance : its height in standard deviations of what random phases would give, with the frequencies
         weighted by their strength or alike, whichever tells more
     rival : height of the next maximum over that of the first
     roundness : curvature of the maximum in its flattest direction over that in its sharpest, 0..1
+    discord : standard deviations between the shifts of structure of two sizes, at most
+    asymmetry : standard deviations between opposite points about the maximum, at most
     """
 
     dy: float
@@ -60,6 +70,8 @@ class Peak:
     significance: float
     rival: float
     roundness: float
+    discord: float = 0.0
+    asymmetry: float = 0.0
 
 
 NO_PEAK = Peak(math.nan, math.nan, math.nan, 0.0, 0.0, 0.0, 0.0)
@@ -71,7 +83,8 @@ def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
     The last step is done in each of the `bands`, and the most certain result is taken.
 
     Coarse to fine. At full resolution only the overlap is correlated, and the window of the moving images goes with
-    the shift found so far: a window that stays behind holds the peak back.
+    the shift found so far, for it holds the peak back: little where the structure is fine, much where the object
+    is broad and fills the field. How much is seen from two positions of the window, and allowed for.
     """
     factor = max(1, min(pairs[0][0].shape) // _COARSE)
     dy, dx, near, rival, search = 0.0, 0.0, reach, 0.0, True
@@ -85,27 +98,47 @@ def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
         start = coarse.refined(dy, dx)
         dy, dx, near = start.dy * factor, start.dx * factor, 2.0 * factor
         search = not start.sigma * factor < band.fine / 3
+    shift = last_shift = np.array([dy, dx])
+    furthest = 0.5 * np.array(pairs[0][0].shape)
+    held = last_step = np.zeros(2)
     for number in range(_PASSES):
-        whole = (round(dy), round(dx))
-        rest = (dy - whole[0], dx - whole[1])
+        whole = (round(shift[0]), round(shift[1]))
+        rest = (shift[0] - whole[0], shift[1] - whole[1])
         spectra = _Spectra.of([_overlap(a, b, whole) for a, b in pairs], rest)
-        cross = spectra.within(band)
-        if cross is None:
+        in_band = spectra.within(band)
+        if in_band is None:
             return NO_PEAK
+        cross = in_band
         if number == 0 and search:
             first_y, first_x, next_highest = cross.highest(near)
             rest, rival = (first_y, first_x), rival if factor > 1 else next_highest
         peak = cross.refined(*rest)
-        change = max(abs(whole[0] + peak.dy - dy), abs(whole[1] + peak.dx - dx))
-        dy, dx = whole[0] + peak.dy, whole[1] + peak.dx
-        if change < max(_SETTLED, 0.3 * peak.sigma):
+        step = np.array([peak.dy, peak.dx]) + whole - shift
+        if number == 0:
+            to_go = np.copysign(np.maximum(np.abs(step), _LEAST_MOVE), step)
+        else:
+            held = np.clip(1.0 + (step - last_step) / (shift - last_shift), 0.0, _MOST_HELD)
+            to_go = np.clip(step / (1.0 - held), -_FURTHEST, _FURTHEST)
+        last_shift, last_step = shift, step
+        if number > 0 and np.max(np.abs(to_go)) < _SETTLED:
             break
-    for other in bands[1:]:
-        cross = spectra.within(other)
-        if cross is not None:
-            second = cross.refined(peak.dy, peak.dx)
-            peak = second if second.sigma < peak.sigma else peak
-    return replace(peak, dy=whole[0] + peak.dy, dx=whole[1] + peak.dx, rival=rival)
+        shift = np.clip(shift + to_go, -furthest, furthest)
+    others = [other for other in map(spectra.within, bands[1:]) if other is not None]
+    candidates = [(peak, cross), *((other.refined(peak.dy, peak.dx), other) for other in others)]
+    peak, cross = min(candidates, key=lambda candidate: candidate[0].sigma)
+    place = (peak.dy, peak.dx)
+    dy, dx = last_shift + np.clip((np.array(place) + whole - last_shift) / (1.0 - held), -_FURTHEST, _FURTHEST)
+    cut = (_overlap(a, b, whole) for a, b in pairs)
+    scatter = local_scatter(cut, (dy - whole[0], dx - whole[1]), np.sqrt(cross.weights), cross.band.fine)
+    return replace(
+        peak,
+        dy=float(dy),
+        dx=float(dx),
+        sigma=max(peak.sigma, scatter) / (1.0 - float(held.max())),
+        rival=rival,
+        discord=discord_of_sizes(Turned.of(spectra.cross, spectra.shape[1], place, spectra.inflation)),
+        asymmetry=asymmetry(Turned.of(cross.values, spectra.shape[1], place, spectra.inflation), reach),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +155,12 @@ class _Spectra:
     def of(pairs: list[Pair], rest: tuple[float, float] = (0.0, 0.0)) -> _Spectra:
         """Spectra of images within windows that lie `rest` apart."""
         rows, columns = pairs[0][0].shape
-        window = _taper(rows, 0.0), _taper(columns, 0.0)
-        moved = _taper(rows, rest[0]), _taper(columns, rest[1])
+        window = taper(rows, 0.0), taper(columns, 0.0)
+        moved = taper(rows, rest[0]), taper(columns, rest[1])
         cross = np.zeros((rows, columns // 2 + 1), dtype=np.complex64)
         power_a, power_b = (np.zeros(cross.shape, dtype=np.float32) for _ in range(2))
         for a, b in pairs:
-            fa, fb = _windowed(a, window), _windowed(b, moved)
+            fa, fb = windowed(a, window), windowed(b, moved)
             cross += fb * np.conj(fa)
             power_a += fa.real**2 + fa.imag**2
             power_b += fb.real**2 + fb.imag**2
@@ -253,25 +286,3 @@ def _overlap(reference: Image, moving: Image, shift: tuple[int, int]) -> Pair:
         parts_a.append(slice(max(-d, 0) + skip, max(-d, 0) + skip + trimmed))
         parts_b.append(slice(max(d, 0) + skip, max(d, 0) + skip + trimmed))
     return reference[tuple(parts_a)], moving[tuple(parts_b)]
-
-
-def _taper(length: int, shift: float, *, part: float = 0.15) -> NDArray[np.float32]:
-    """Cosine taper over `part` of the length at each end, displaced by `shift` pixels."""
-    edge = max(length * part, 2.0)
-    place = np.arange(length) - shift
-    inner = np.minimum(place, length - 1 - place)
-    return np.asarray(0.5 - 0.5 * np.cos(np.pi * np.clip(inner / edge, 0.0, 1.0)), dtype=np.float32)
-
-
-def _windowed(image: Image, window: tuple[NDArray[np.float32], NDArray[np.float32]]) -> NDArray[np.complex64]:
-    """Transform of the image within the window (of rows, of columns), less its level where the window falls off.
-
-    No step is left there.
-    """
-    wy, wx = window
-    border = float(wy.sum()) * float(wx.sum()) - float((wy**2).sum()) * float((wx**2).sum())
-    level = np.float32((float(wy @ image @ wx) - float(wy**2 @ image @ wx**2)) / border)
-    inside = image - level
-    inside *= wy[:, None]
-    inside *= wx
-    return np.asarray(scipy.fft.rfft2(inside, overwrite_x=True), dtype=np.complex64)

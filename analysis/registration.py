@@ -2,8 +2,13 @@
 
 A band-pass cross-correlation: coarse at reduced resolution, then at full resolution on the overlap alone, its
 maximum found exactly in Fourier space. The high-pass takes away what the edge changes (the mean and the slow parts
-of the contrast), the low-pass the noise. The curvature of the peak and the part of the cross-spectrum that is out
-of phase give the uncertainty.
+of the contrast), the low-pass the noise. The curvature of the peak, the part of the cross-spectrum that is out of
+phase and the scatter over the image give the uncertainty.
+
+Dirt and scratches of the detector stay where they are and draw the shift to zero. In a stack of projections at
+different angles they go with the mean over the angles. In a single pair they raise the alarm where fine and coarse
+structure, or opposite sides of the correlation, disagree. Below half a pixel, or where dirt is all that is to be
+seen, nothing in one pair tells it from the object.
 """
 
 from __future__ import annotations
@@ -11,21 +16,28 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from analysis.correlation import Band, Image, Pair, Peak, locate
-from analysis.resampling import cubic_taps, resample_columns, resample_rows
+from analysis.image_pairs import (
+    MOST_PROJECTIONS,
+    SMALLEST,
+    checked_pairs,
+    middle_of,
+    scaled_pair,
+    spread,
+    without_what_stays,
+)
 
-__all__ = ["Band", "Shift", "Similarity", "find_shift", "find_similarity", "find_stack_shift"]
+__all__ = ["Band", "Shift", "Similarity", "find_shift", "find_similarity", "find_stack_shift", "spread"]
 
-MOST_PROJECTIONS = 24  # of a stack, compared
-_SMALLEST = 16
 _LARGE = 256
 _LEAST_SIGNIFICANCE = 6.0
 _LARGEST_RIVAL = 0.9
+_LARGEST_DISCORD = 4.5  # of 28 pairs of sizes; 2.5 is usual, 4.0 the largest in 400 pairs without dirt
+_LARGEST_ASYMMETRY = 5.0  # of thousands of points; 3 is usual, 4.0 the largest in these
 _LEAST_ROUNDNESS = 0.02  # a straight line has 0.01 (its window), a fibre with both ends 0.03, an object 0.5 to 1
 
 
@@ -112,11 +124,6 @@ def find_shift(
     )
 
 
-def spread(count: int, limit: int = MOST_PROJECTIONS) -> NDArray[np.intp]:
-    """Return the projections, out of `count`, that `find_stack_shift` compares: at most `limit`, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(limit, count)).round().astype(np.intp))
-
-
 def find_stack_shift(
     reference: ArrayLike,
     moving: ArrayLike,
@@ -130,6 +137,9 @@ def find_stack_shift(
 ) -> Shift:
     """Common displacement of a stack of projections against the same projections at another energy.
 
+    What is the same in all projections of a side is left out, for it may be dirt on the detector, as long as the rest
+    tells the shift to `max_sigma`.
+
     Parameters
     ----------
     reference, moving : (projection, row, column), the same angles in the same order
@@ -137,19 +147,39 @@ def find_stack_shift(
 
     The other parameters are those of `find_shift`.
     """
-    pairs = _checked_pairs(reference, moving, limit)
+    pairs = checked_pairs(reference, moving, limit)
     if max_shift is not None and not max_shift > 0:
         raise ValueError(f"max_shift {max_shift} px is not above 0")
     if not (math.isfinite(magnification) and magnification > 0):
         raise ValueError(f"magnification {magnification} is not above 0")
+    if len(pairs) > 1:
+        turning = _located(without_what_stays(pairs), magnification, centre, max_shift, band)
+        if turning.peak.significance >= _LEAST_SIGNIFICANCE and turning.peak.sigma <= max_sigma:
+            return _judge(turning, magnification, max_sigma)
+    return _judge(_located(pairs, magnification, centre, max_shift, band), magnification, max_sigma)
+
+
+@dataclass(frozen=True, slots=True)
+class _Located:
+    """Maximum of a correlation, on the scale of the reference, and how far it was looked for (pixels)."""
+
+    peak: Peak
+    reach: float
+
+
+def _located(
+    pairs: list[Pair],
+    magnification: float,
+    centre: tuple[float, float] | None,
+    max_shift: float | None,
+    band: Band | None,
+) -> _Located:
     if magnification != 1.0:
-        pairs = [_scaled_pair(a, b, magnification, centre) for a, b in pairs]
-        if min(pairs[0][0].shape) < _SMALLEST:
+        pairs = [scaled_pair(a, b, magnification, centre) for a, b in pairs]
+        if min(pairs[0][0].shape) < SMALLEST:
             raise ValueError(f"magnification {magnification} leaves {pairs[0][0].shape} pixels in common")
-    bands = _bands(pairs[0][0], band)
     reach = 0.25 * min(pairs[0][0].shape) if max_shift is None else max_shift
-    peak = locate(pairs, bands, reach)
-    return _judge(peak, magnification, reach, max_sigma)
+    return _Located(locate(pairs, _bands(pairs[0][0], band), reach), reach)
 
 
 def _bands(image: Image, band: Band | None) -> tuple[Band, ...]:
@@ -159,7 +189,8 @@ def _bands(image: Image, band: Band | None) -> tuple[Band, ...]:
     return (Band(), Band(3.0, 24.0)) if min(image.shape) >= _LARGE else (Band(),)
 
 
-def _judge(peak: Peak, magnification: float, reach: float, max_sigma: float) -> Shift:
+def _judge(located: _Located, magnification: float, max_sigma: float) -> Shift:
+    peak, reach = located.peak, located.reach
     if not math.isfinite(peak.dy):
         reason = "the images have no structure in the pass band"
     elif peak.significance < _LEAST_SIGNIFICANCE:
@@ -172,6 +203,11 @@ def _judge(peak: Peak, magnification: float, reach: float, max_sigma: float) -> 
         reason = "the structure of the images is straight lines of one direction: along them nothing fixes the shift"
     elif math.hypot(peak.dy, peak.dx) > reach:
         reason = f"the shift of {math.hypot(peak.dy, peak.dx):.1f} px is at or beyond the limit {reach:.1f} px"
+    elif peak.discord > _LARGEST_DISCORD or peak.asymmetry > _LARGEST_ASYMMETRY:
+        reason = (
+            "something in the images (dirt on the detector?) moved otherwise than the rest: fine and coarse structure "
+            f"differ by {peak.discord:.1f} sigma, opposite sides of the correlation by {peak.asymmetry:.1f}"
+        )
     elif not peak.sigma <= max_sigma:
         reason = f"sigma {peak.sigma:.2f} px is above {max_sigma} px"
     else:
@@ -204,13 +240,14 @@ def find_similarity(
 
     The other parameters, the errors and the alarm are those of `find_shift`.
     """
-    (pair,) = _checked_pairs(np.asarray(reference)[None], np.asarray(moving)[None], 1)
-    middle = _middle(pair[0].shape) if centre is None else centre
+    (pair,) = checked_pairs(np.asarray(reference)[None], np.asarray(moving)[None], 1)
+    middle = middle_of(pair[0].shape) if centre is None else centre
     current = magnification
     sigma = math.inf
     for _ in range(6):
+        # an untold magnification displaces every part of the image otherwise: no limit for sigma yet
         shift = find_shift(
-            *pair, magnification=current, centre=middle, max_shift=max_shift, max_sigma=max_sigma, band=band
+            *pair, magnification=current, centre=middle, max_shift=max_shift, max_sigma=math.inf, band=band
         )
         if not shift.trusted:
             break
@@ -231,7 +268,7 @@ def _block_magnification(
     pair: Pair, shift: Shift, magnification: float, centre: tuple[float, float], band: Band | None
 ) -> tuple[float, float]:
     """Remaining magnification and its sigma, from a straight line through the shifts of blocks."""
-    a, b = _scaled_pair(*pair, magnification, centre, shift=(shift.dy, shift.dx))
+    a, b = scaled_pair(*pair, magnification, centre, shift=(shift.dy, shift.dx))
     rows, columns = a.shape
     blocks = 4 if min(rows, columns) >= 256 else 2
     heights, widths = rows // blocks, columns // blocks
@@ -256,57 +293,5 @@ def _block_magnification(
     residual = values - np.sum(w * values, axis=0) / w.sum() - slope * where
     freedom = max(2 * len(found) - 3, 1)
     scatter = float(np.sum(w * residual**2)) / freedom
-    overlap = 2.0  # half-overlapping blocks share their pixels
-    return 1.0 + slope, overlap * math.sqrt(max(scatter, 1.0) / spread)
-
-
-def _scaled_pair(
-    reference: Image,
-    moving: Image,
-    magnification: float,
-    centre: tuple[float, float] | None,
-    *,
-    shift: tuple[float, float] = (0.0, 0.0),
-) -> Pair:
-    """Moving image on the reference's scale, both cut to where the two overlap."""
-    middle = _middle(reference.shape) if centre is None else centre
-    taps = [
-        cubic_taps(c + d + magnification * (np.arange(n) - c), n, step=magnification)
-        for c, d, n in zip(middle, shift, moving.shape, strict=True)
-    ]
-    tall = np.empty(moving.shape, dtype=np.float32)
-    resample_rows(moving, taps[0].first, taps[0].weights, tall)
-    scaled = np.empty_like(tall)
-    resample_columns(tall, taps[1].first, taps[1].weights, scaled)
-    inside = np.ix_(taps[0].inside, taps[1].inside)
-    return np.ascontiguousarray(reference[inside]), np.ascontiguousarray(scaled[inside])
-
-
-def _checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[Pair]:
-    a, b = np.asarray(reference), np.asarray(moving)
-    if a.shape != b.shape or a.ndim != 3 or len(a) == 0:
-        raise ValueError(
-            f"reference has shape {_image_shape(a)}, moving {_image_shape(b)}; they must be the same, in two dimensions"
-        )
-    if min(a.shape[1:]) < _SMALLEST:
-        raise ValueError(f"images of {a.shape[1:]} pixels are smaller than {_SMALLEST}")
-    if limit < 1:
-        raise ValueError(f"limit {limit} is below 1")
-    chosen = spread(len(a), limit)
-    pairs = [
-        (np.ascontiguousarray(a[k], dtype=np.float32), np.ascontiguousarray(b[k], dtype=np.float32)) for k in chosen
-    ]
-    for name, images in (("reference", [p[0] for p in pairs]), ("moving", [p[1] for p in pairs])):
-        for k, image in zip(chosen, images, strict=True):
-            if not math.isfinite(float(image.sum(dtype=np.float64))):
-                raise ValueError(f"{name} image {k} has values that are not finite")
-    return pairs
-
-
-def _image_shape(stack: NDArray[Any]) -> tuple[int, ...]:
-    """Shape of the images, as the caller gave them: without the number of a single one."""
-    return stack.shape[1:] if len(stack) == 1 else stack.shape
-
-
-def _middle(shape: tuple[int, ...]) -> tuple[float, float]:
-    return 0.5 * (shape[0] - 1), 0.5 * (shape[1] - 1)
+    overlap = (2 * blocks - 1) / blocks  # half-overlapping blocks share their pixels
+    return 1.0 + slope, overlap * math.sqrt(scatter / spread)
