@@ -10,7 +10,9 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 
 def real_array(name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> NDArray[Any]:
-    """Return `values` as an array of real numbers, of their own type or of `dtype`; a copy only where needed.
+    """Return `values` as an array of real numbers in this machine's byte order; a copy only where needed.
+
+    Their type is kept unless `dtype` is given.
 
     Raises
     ------
@@ -31,7 +33,7 @@ def real_array(name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> 
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{array.dtype} values in {name}; real numbers are needed")
-    return array if dtype is None else array.astype(dtype, copy=False)
+    return array.astype(array.dtype.newbyteorder("=") if dtype is None else dtype, copy=False)
 
 
 def not_finite(name: str, stack: NDArray[Any], numbers: ArrayLike | None = None) -> ValueError:

@@ -60,6 +60,7 @@ def shell_spectra(
         Variance of a mean relative to independent voxels.
     """
     y = real_array("spectra", spectra)
+    y = y if y.dtype == np.float32 else y.astype(np.float64, copy=False)
     d = real_array("depth", depth, np.float64)
     borders = checked_edges(edges)
     if y.ndim != 2 or d.shape != (y.shape[1],):

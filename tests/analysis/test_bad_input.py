@@ -228,6 +228,14 @@ def test_two_images_of_nothing_have_no_shift():
     assert np.isnan(found.dx)
 
 
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_labels_of_either_byte_order_are_the_same(order):
+    """Files of other machines; compiled code would misread them."""
+    labels = BALL.astype(f"{order}i4")
+    np.testing.assert_array_equal(depth(labels), DEPTH)
+    assert particle_profiles(VOLUME, 0.1, DEPTH, [0, 9], labels)[0].count.tolist() == [BALL.sum()]
+
+
 def test_missing_voxels_do_not_spoil_the_correlation_of_the_others():
     noise = np.random.default_rng(4).standard_normal(BALL.shape)
     found, whole = noise_correlation(spoiled(noise), BALL), noise_correlation(noise, BALL)
