@@ -15,8 +15,9 @@ Array = NDArray[np.float64]
 __all__ = ["FileFormatError", "TextTable", "decode", "numbers", "read_table", "split_row"]
 
 _SEPARATORS = re.compile(r"[\s,;]+")
-_DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+(?:[eE][+-]?\d+)?$")
+_DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+(?:[eEdD][+-]?\d+)?$")
 _RUN = 3  # rows on end that make a table
+_FORTRAN = re.compile(r"^([+-]?[\d.]*\d[\d.]*)[dD]([+-]?\d+)$")  # exponents of double precision, 1.5D+03
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
 
@@ -67,8 +68,8 @@ def decode(raw: bytes, *, source: str) -> str:
         return raw.decode("cp1252", errors="replace")
 
 
-def split_row(line: str) -> list[str]:
-    """Split a row at blanks, tabs and semicolons, and at commas unless these are the decimal sign.
+def split_row(line: str, *, decimal_comma: bool = True) -> list[str]:
+    """Split a row at blanks, tabs and semicolons, and at commas unless these may be and are the decimal sign.
 
     Examples
     --------
@@ -79,8 +80,8 @@ def split_row(line: str) -> list[str]:
     """
     if "," not in line and ";" not in line:
         return line.split()
-    fields = re.split(r"[\s;]+", line.strip())
-    if all(_DECIMAL_COMMA.match(field) or _is_number(field) for field in fields):
+    fields = [field for field in re.split(r"[\s;]+", line) if field]
+    if decimal_comma and all(_DECIMAL_COMMA.match(field) or _is_number(field) for field in fields):
         return [field.replace(",", ".") for field in fields]
     return [field for field in _SEPARATORS.split(line.strip()) if field]
 
@@ -90,8 +91,11 @@ def numbers(fields: Sequence[str], *, source: str, line: int) -> list[float]:
     try:
         return [float(field) for field in fields]
     except ValueError:
-        wrong = next(field for field in fields if not _is_number(field))
-        raise FileFormatError(f"{source} line {line}: {wrong!r} is not a number") from None
+        plain = [_FORTRAN.sub(r"\1e\2", field) for field in fields]
+    wrong = next((given for given, field in zip(fields, plain, strict=True) if not _is_number(field)), None)
+    if wrong is not None:
+        raise FileFormatError(f"{source} line {line}: {wrong!r} is not a number")
+    return [float(field) for field in plain]
 
 
 def read_table(
@@ -123,14 +127,12 @@ def read_table(
         source = source or str(raw)
         raw = Path(raw).read_bytes()
     name = source or "table"
-    remarks: list[tuple[int, str]] = []
-    rows: list[_Row] = []
-    for number, text in enumerate(decode(raw, source=name).splitlines(), start=1):
-        line = text.strip()
-        if line and line[0] in comments:
-            remarks.append((number, line.lstrip(comments).strip()))
-        elif line:
-            rows.append(_Row(number, line, split_row(line)))
+    numbered = [(i, text.strip()) for i, text in enumerate(decode(raw, source=name).splitlines(), start=1)]
+    remarks = [(i, line.lstrip(comments).strip()) for i, line in numbered if line and line[0] in comments]
+    others = [(i, line) for i, line in numbered if line and line[0] not in comments]
+    # A file that has points and commas in one row has points as decimal signs in all: 8333,1 is two numbers there.
+    comma = not any("," in line and "." in line for _, line in others if line[0] in "+-.0123456789")
+    rows = [_Row(i, line, split_row(line, decimal_comma=comma)) for i, line in others]
     first = _first_row(rows)
     if first is None:
         last = f"; the last begins with {rows[-1].text[:40]!r}" if rows else ""
@@ -198,5 +200,5 @@ def _is_number(field: str) -> bool:
     try:
         float(field)
     except ValueError:
-        return False
+        return _FORTRAN.match(field) is not None
     return True

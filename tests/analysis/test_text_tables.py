@@ -13,12 +13,19 @@ from analysis.text_tables import FileFormatError, decode, read_table
         "8333,0\t0,5\n8334,0\t1,5\n",
         "8333.0, 0.5\n8334.0, 1.5\n",
         "8333,0;0,5\r\n8334,0;1,5\r\n",
+        "8333,0;0,5;\n8334,0;1,5;\n",
+        "0.8333D+04 5.D-01\n0.8334D+04 0.15D1\n",
         "energy mu\n8333.0 0.5\n\n8334.0 1.5",
     ],
 )
 def test_separators_and_decimal_signs_do_not_matter(text):
     table = read_table(text.encode())
     np.testing.assert_array_equal(table.values, [[8333.0, 0.5], [8334.0, 1.5]])
+
+
+def test_a_whole_number_between_commas_is_a_column_like_the_others():
+    table = read_table(b"energy,mu\n8333.5,0\n8334,1\n8335,0.5\n")
+    np.testing.assert_array_equal(table.values, [[8333.5, 0], [8334, 1], [8335, 0.5]])
 
 
 def test_rows_know_their_line():
