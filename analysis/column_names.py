@@ -70,7 +70,8 @@ _ARGUMENTS = {
 _UNIT = re.compile(r"\s*[(\[{][^)\]}]*[)\]}]|/\s*(k?eV|a\.?u\.?|arb\.? ?u\.?)\s*$", re.IGNORECASE)
 _MULTIWORD = (r"\s*[\t,;]\s*", r"\s{2,}|(?<=\*)\s+")  # between names that may hold blanks; a star ends a positioner's
 _NAME = re.compile(r"^(?![-+.\d]+(e[-+]?\d+)?$).*[A-Za-z\u00b5\u03bc]", re.IGNORECASE)
-_EMISSION = re.compile(r"(^|_)[a-z]{1,2}_?[kl][ab]\d?(_|$)")  # channels of a fluorescence detector, as fe_ka_mca1
+# Channels of a detector of many elements, as fe_ka_mca1 or ifch1.
+_EMISSION = re.compile(r"(^|_)[a-z]{1,2}_?[kl][ab]\d?(_|$)|^if[a-z]*\d+$")
 _NUMBERED = re.compile(r"^Col(?:umn)?[.\s]*(\d+)\s*[:\s]\s*(\S+)", re.IGNORECASE)
 
 

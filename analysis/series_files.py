@@ -191,7 +191,7 @@ def _spectrum(
     return spectrum_from_table(
         table,
         in_ev(table.values[:, chosen.energy], "auto", source=table.source),
-        absorption(table, chosen.signal),
+        absorption(table, chosen.signal, guessed=signal == "auto" and measured is None),
         name=table.source,
         element="",
         edge="",

@@ -94,14 +94,13 @@ def read_columns(
     """
     table = read_table(Path(path))
     given = None if energy is None else column_number(table, energy)
-    chosen = chosen_columns(
-        table, signal=signal, energy=given, measured=_given(table, mu, i0, transmitted, fluorescence)
-    )
+    measured = _given(table, mu, i0, transmitted, fluorescence)
+    chosen = chosen_columns(table, signal=signal, energy=given, measured=measured)
     told = next((match for line in table.header if (match := _ATHENA.search(line))), None)
     return spectrum_from_table(
         table,
         in_ev(table.values[:, chosen.energy], unit, source=table.source),
-        absorption(table, chosen.signal),
+        absorption(table, chosen.signal, guessed=signal == "auto" and measured is None),
         sigma=None if sigma is None else table.values[:, column_number(table, sigma)],
         name=name or Path(path).stem,
         element=element or (told.group(1).capitalize() if told else ""),

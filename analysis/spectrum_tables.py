@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -19,11 +17,20 @@ __all__ = ["absorption", "in_ev", "spectrum_from_table"]
 _FEWEST_POINTS = 10
 _KEV_BELOW = 150.0  # no K or L edge that a TXM reaches lies below 150 eV or above 150 keV
 _WIDEST = 3.0  # highest over lowest energy; a grid of wavenumbers or times exceeds it
+_STRUCTURE = 6.0  # of the point noise; noise alone spreads by 3.3 between its 5 and 95 %
 _JITTER = 1e-3  # of the span: steps back that an encoder's noise makes
 
 
-def absorption(table: TextTable, made_of: Measurement) -> Array:
+def absorption(table: TextTable, made_of: Measurement, *, guessed: bool = False) -> Array:
     """Absorption from the columns it is made of.
+
+    Parameters
+    ----------
+    table : TextTable
+    made_of : Measurement
+    guessed : bool
+        Whether only names led to it: then light behind the sample that is but noise is refused where the file has
+        fluorescence, too.
 
     Raises
     ------
@@ -37,21 +44,31 @@ def absorption(table: TextTable, made_of: Measurement) -> Array:
     what = " / ".join(
         "+".join(names[i] if names else f"column {i}" for i in part) for part in (made_of.behind, made_of.before)
     )
+    other = made_of.logarithm and measurement(names, "fluorescence") is not None
     sign = -1.0 if np.median(before) < 0 else 1.0  # of currents from an inverting amplifier
     bad = np.flatnonzero(~((sign * before > 0) & ((sign * behind > 0) | (not made_of.logarithm))))
     if bad.size:
         at = bad[0]
         raise FileFormatError(
             f"{table.source} line {table.lines[at]}: no {'logarithm of' if made_of.logarithm else 'ratio'} {what} = "
-            f"{behind[at]:g} / {before[at]:g}{_other(names, made_of)}"
+            f"{behind[at]:g} / {before[at]:g}" + ("; signal='fluorescence' reads the other detector" if other else "")
         )
-    return np.asarray(-np.log(behind / before) if made_of.logarithm else behind / before)
+    found = np.asarray(-np.log(behind / before) if made_of.logarithm else behind / before)
+    if guessed and other and not _has_structure(found):
+        raise FileFormatError(
+            f"{table.source}: {what} is smooth but for noise; signal='fluorescence' reads the other detector, "
+            "signal='transmission' insists"
+        )
+    return found
 
 
-def _other(names: Sequence[str], made_of: Measurement) -> str:
-    """Hint at the other detector, if the file has it."""
-    fluorescence = made_of.logarithm and measurement(names, "fluorescence") is not None
-    return "; signal='fluorescence' reads the other detector" if fluorescence else ""
+def _has_structure(mu: Array) -> bool:
+    """Whether a spectrum departs from a cubic by more than its point noise, as an edge makes it."""
+    x = np.linspace(-1.0, 1.0, mu.size)
+    rest = mu - np.polynomial.Polynomial.fit(x, mu, min(3, mu.size - 1))(x)
+    noise = 1.4826 / 6.0**0.5 * float(np.median(np.abs(np.diff(mu, 2)))) if mu.size > 2 else 0.0
+    low, high = np.quantile(rest, [0.05, 0.95])
+    return bool(high - low > _STRUCTURE * noise)
 
 
 def in_ev(energy: Array, unit: str, *, source: str) -> Array:

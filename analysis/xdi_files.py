@@ -65,7 +65,7 @@ def read_xdi(
     return spectrum_from_table(
         table,
         _energy(table, names, units, fields),
-        absorption(table, found),
+        absorption(table, found, guessed=signal == "auto"),
         name=fields.get("sample.name", Path(path).stem),
         element=fields.get("element.symbol", fields.get("athena.element", "")).capitalize(),
         edge=fields.get("element.edge", fields.get("athena.edge", "K")).capitalize(),

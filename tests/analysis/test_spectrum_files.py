@@ -153,6 +153,15 @@ def test_a_dark_chamber_beside_a_fluorescence_detector_leads_to_it(tmp_path):
     np.testing.assert_allclose(read_spectrum(path, signal="fluorescence").mu, 0.01 * MU, atol=1e-6)
 
 
+def test_a_chamber_that_counts_its_noise_beside_a_fluorescence_detector_is_not_taken_for_transmission(tmp_path):
+    dark = np.random.default_rng(4).poisson(75, MU.size)
+    path = written(tmp_path / "a.dat", ENERGY, 13500 + 2 * (ENERGY - 8300), 1e3 * MU, dark, header="Energy Io FY It")
+    with pytest.raises(FileFormatError, match=r"It / Io is smooth but for noise; signal='fluorescence' reads"):
+        read_spectrum(path)
+    assert np.ptp(read_spectrum(path, signal="fluorescence").mu) > 0
+    assert np.ptp(read_spectrum(path, signal="transmission").mu) < 1
+
+
 def test_of_two_ready_signals_the_first_is_meant(tmp_path):
     header = "XDI/1.0\nColumn.1: energy eV\nColumn.2: mufluor\nColumn.3: mutrans\n///"
     path = written(tmp_path / "a.xdi", ENERGY, MU, 4 + 0 * MU, header=header)
