@@ -100,7 +100,10 @@ def read_eclab_file(
     if incomplete_last_line not in {"refuse", "drop"}:
         raise ValueError(f"incomplete_last_line {incomplete_last_line!r} is not refuse or drop")
     source = str(path)
-    text = decode(Path(path).read_bytes(), source=source)
+    raw = Path(path).read_bytes()
+    if raw.startswith(b"BIO-LOGIC MODULAR FILE"):
+        raise FileFormatError(f"{source} is a binary file of EC-Lab (.mpr): export it there as text (.mpt)")
+    text = decode(raw, source=source)
     lines = text.splitlines()
     first = _column_line(lines, source)
     names = [name.strip().replace("\u03bc", "\u00b5") for name in lines[first].rstrip("\t ").split("\t")]

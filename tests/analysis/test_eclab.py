@@ -136,6 +136,12 @@ def test_a_file_that_ends_in_its_header_is_refused(tmp_path):
         read_eclab_file(path)
 
 
+def test_a_binary_file_of_eclab_is_told(tmp_path):
+    (tmp_path / "a.mpr").write_bytes(b"BIO-LOGIC MODULAR FILE\x1a\0\0")
+    with pytest.raises(FileFormatError, match=r"binary file of EC-Lab \(\.mpr\): export it there as text"):
+        read_eclab_file(tmp_path / "a.mpr")
+
+
 def test_another_file_is_not_taken_for_eclab(tmp_path):
     (tmp_path / "a.mpt").write_text("energy mu\n1 2\n")
     with pytest.raises(FileFormatError, match="line 1: neither an EC-Lab header nor its columns"):

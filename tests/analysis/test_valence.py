@@ -135,6 +135,17 @@ def test_other_scales_are_refused():
         calibration_from_table("Ni").valence([8343.0], scale=EnergyScale("nominal", "Ni", 8331.4))
 
 
+def test_references_whose_foils_lie_apart_are_refused_with_both_positions_and_calibrate_once_aligned():
+    """A nominal axis 1.6 eV too low would make half a valence unit of it."""
+    nominal = EnergyScale("nominal axis", "Ni", 8331.4)
+    low = oxide(8341.0 - 1.6, 0.8, "NiO", scale=nominal)
+    with pytest.raises(ScaleError, match=r"NiO .*foil at 8331\.40 eV.* LiNiO2 .*foil at 8333\.00 eV.*add -1\.600 eV"):
+        calibration_from_references([(low, 2.0), REFERENCES[1]], COARSE, WINDOWS)
+    mixed = calibration_from_references([(align(low, to=NI), 2.0), REFERENCES[1]], COARSE, WINDOWS)
+    straight = calibration_from_references(REFERENCES, COARSE, WINDOWS)
+    np.testing.assert_allclose(mixed.edge_energies, straight.edge_energies, atol=0.02)  # interpolated between points
+
+
 def test_energies_beyond_a_reference_are_refused():
     with pytest.raises(CalibrationError, match=r"energies 8100\.0\.\.8500\.0 eV exceed 8200\.0\.\.8519\.5 eV of NiO"):
         calibration_from_references(REFERENCES, np.append(COARSE, 8100.0), WINDOWS)
