@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.charge_counter import charge_passed
+from analysis.clocks import parse_clock
 from analysis.text_tables import FileFormatError, decode, numbers
 
 Array = NDArray[np.float64]
@@ -19,7 +21,6 @@ __all__ = ["EclabFile", "read_eclab_file"]
 _HEADER_COUNT = re.compile(r"^Nb header lines\s*:\s*(\d+)", re.IGNORECASE)
 _STARTED = re.compile(r"^\s*Acquisition started on\s*:\s*(.+?)\s*$", re.IGNORECASE)
 _MASS = re.compile(r"^\s*Mass of active material\s*:\s*([0-9.,]+)\s*(\S+)", re.IGNORECASE)
-_DATE = re.compile(r"^(\d{1,4})[./-](\d{1,2})[./-](\d{1,4})[ T]+(\d{1,2}):(\d{2}):(\d{2})(?:[.,](\d+))?$")
 _MILLIGRAMS = {"kg": 1e6, "g": 1e3, "mg": 1.0, "µg": 1e-3, "μg": 1e-3, "ug": 1e-3}
 _EXPONENT = re.compile(r"[eE][+-]\d+$")
 # What a column may be called, best first, with the factor to V, mA, mAh or s.
@@ -117,7 +118,7 @@ def read_eclab_file(
     if current is None:
         notes = (*notes, f"{source}: no current column, taken as open circuit")
         current = np.zeros(elapsed.size)
-    charge, restarts = _charge(
+    charge, restarts = charge_passed(
         _quantity(table, names, source, first + 2, "charge"),
         _quantity(table, names, source, first + 2, "charge_step"),
         elapsed,
@@ -144,25 +145,6 @@ def read_eclab_file(
         mass_mg=_mass(header, source),
         notes=notes,
     )
-
-
-def parse_clock(text: str, *, day_first: bool = False) -> datetime | None:
-    """Date and time as EC-Lab writes them (07/26/2022 22:38:30.190); None when the text is no such time."""
-    match = _DATE.match(text.strip())
-    if match is None:
-        return None
-    a, b, c, hour, minute, second = (int(group) for group in match.groups()[:6])
-    if a > 31:
-        year, month, day = a, b, c
-    elif a > 12 or (day_first and b <= 12):
-        year, month, day = c, b, a
-    else:
-        year, month, day = c, a, b
-    fraction = float(f"0.{match.group(7) or 0}")
-    try:
-        return datetime(year, month, day, hour, minute, second) + timedelta(seconds=fraction)
-    except ValueError:
-        return None
 
 
 def _column_line(lines: list[str], source: str) -> int:
@@ -295,30 +277,3 @@ def _quantity(table: Array, names: list[str], source: str, first_line: int, quan
                 raise FileFormatError(f"{source} line {line}: {name} {values[wrong[0]]} is not finite")
             return np.asarray(values * factor)
     return None
-
-
-def _charge(total: Array | None, steps: Array | None, elapsed: Array, current: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Charge counted through the file, and the rows at which its counter began anew."""
-    if total is not None:
-        return _continued(total, elapsed, current)
-    if steps is not None:
-        return np.cumsum(steps), np.zeros(0, np.intp)
-    # EC-Lab's current is the mean since the row before.
-    charge = np.concatenate(([0.0], np.cumsum(current[1:] * np.diff(elapsed) / 3600.0)))
-    return charge, np.zeros(0, np.intp)
-
-
-def _continued(total: Array, elapsed: Array, current: Array) -> tuple[Array, NDArray[np.intp]]:
-    """Join what a counter reads that begins anew, as it does in each loop of linked techniques.
-
-    It has begun anew where its reading falls below half of itself and the current of neither row can have made it fall.
-    """
-    step = np.diff(total)
-    seconds = np.diff(elapsed)
-    strongest = np.maximum(np.abs(current[1:]), np.abs(current[:-1]))
-    along = (step * current[1:] > 0) | (step * current[:-1] > 0)
-    possible = along & (np.abs(step) <= 3.0 * strongest * seconds / 3600.0)
-    fallen = (np.abs(total[1:]) < 0.5 * np.abs(total[:-1])) & (np.abs(step) > 1e-3 * np.ptp(total))
-    anew = fallen & ~possible
-    step[anew] = total[1:][anew]
-    return total[0] + np.concatenate(([0.0], np.cumsum(step))), np.flatnonzero(anew) + 1

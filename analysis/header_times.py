@@ -6,7 +6,7 @@ import math
 import re
 from datetime import datetime, timedelta
 
-from analysis.eclab import parse_clock
+from analysis.clocks import parse_clock
 from analysis.electrochemistry import posix_time
 from analysis.text_tables import FileFormatError, TextTable
 

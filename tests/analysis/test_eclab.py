@@ -5,7 +5,8 @@ from datetime import datetime
 import numpy as np
 import pytest
 
-from analysis.eclab import parse_clock, read_eclab_file
+from analysis.clocks import parse_clock
+from analysis.eclab import read_eclab_file
 from analysis.text_tables import FileFormatError
 
 COLUMNS = ("mode", "Ns", "time/s", "<I>/mA", "Ewe/V", "(Q-Qo)/mA.h")
