@@ -53,6 +53,7 @@ def foil_drift(
     to: EnergyScale | None = None,
     times: ArrayLike | None = None,
     half_width: float = 15.0,
+    near: float | None = None,
 ) -> FoilDrift:
     """Follow the energy axis through a series by the foil recorded with each spectrum.
 
@@ -74,6 +75,8 @@ def foil_drift(
         Times in seconds, for the rate.
     half_width : float
         How far from the foil edge points are used, in eV.
+    near : float, optional
+        Where the foil lies on the measured axis, in eV, when that is more than 6 eV from where `to` has it.
     """
     scale = foil_scale(element, to)
     target = scale.foil_energy
@@ -91,7 +94,7 @@ def foil_drift(
     sigma = np.full(f.shape[0], np.nan)
     for _ in range(3):
         template = _common_shape(e, f[good], relative[good])
-        anchor = foil_position(e, template, near=target)
+        anchor = foil_position(e, template, near=target if near is None else near)
         found = [_shift_against(e, foil, template, anchor.energy, half_width) for foil in f[good]]
         relative[good], sigma[good] = np.array(found).T
         good &= np.isfinite(relative)

@@ -50,6 +50,14 @@ def test_drift_is_followed_to_milli_electronvolts():
     assert drift.sigma.max() < 0.01
 
 
+def test_drift_on_an_axis_far_off_is_followed_where_the_foil_is_said_to_be():
+    far = [foil(GRID, 8343.0 + d) for d in (0.0, 0.02, 0.04)]
+    with pytest.raises(ScaleError):
+        foil_drift(GRID, far, element="Ni")
+    shift = foil_drift(GRID, far, element="Ni", near=8343.0).shift
+    np.testing.assert_allclose(shift, [-10.0, -10.02, -10.04], atol=0.02)
+
+
 def test_a_dead_foil_channel_is_left_out():
     rng = np.random.default_rng(8)
     foils = np.stack([foil(GRID, 8333.0)] * 8) + rng.normal(0, 1e-3, (8, GRID.size))
