@@ -1,10 +1,10 @@
 """Column of the rotation axis from the projections themselves, with its uncertainty, or a refusal with its reason.
 
 Two independent ways. *Moments*: while the object stays inside the field its centre of mass follows a sinusoid about
-the axis; every projection counts. *Opposite views*: two projections half a turn apart are mirror images about the
-axis, whether the object is inside the field or not; the motion of the object over what is missing to half a turn is
-measured from neighbouring projections and taken off. What does not turn (rings, an uneven flat) draws this way to the
-middle of the detector: take it off first (`analysis.stripes`).
+the axis; every projection counts. What does not turn (rings, dirt, an uneven flat) moves the centre of mass; how much,
+is told by what is seen beside the object, and is part of sigma. *Opposite views*: two projections half a turn apart
+are mirror images about the axis, whether the object is inside the field or not. Their difference is its own mirror
+image with the opposite sign, and holds nothing of what does not turn.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.angles import checked_angles
+from analysis.image_pairs import spread
 from analysis.row_registration import RowShift, find_row_shift
 
 Method = Literal["moments", "opposite"]
@@ -26,9 +27,12 @@ _FEWEST = 6
 _LEAST_RANGE = 60.0
 _LARGEST_MISSING = 6.0
 _LARGEST_CONFLICT = 0.25
+_FEW = 4.0
+_LONGEST = 32  # columns: gain errors further apart are independent
 _PAIRS = 12
 _SAME_ANGLE = 1e-3
 _SAME_VIEW = 0.5  # correlation
+_MOST_EXTRAPOLATED = 1.0  # of the way to the neighbouring view
 
 
 class RotationAxisError(ValueError):
@@ -111,7 +115,8 @@ def _combined(first: RotationAxis, second: RotationAxis) -> RotationAxis:
     if apart > max(5.0 * expected, _LARGEST_CONFLICT):
         raise RotationAxisError(
             f"the rotation axis cannot be known: {first.method} say column {first.column:.2f}, {second.method} views "
-            f"{second.column:.2f}, and these are {apart / expected:.0f} sigma apart"
+            f"{second.column:.2f}, and these are {apart / expected:.0f} sigma apart: the stage jumped, or what does "
+            "not turn moves the centre of mass, which opposite views do not see (method 'opposite')"
         )
     weights = first.sigma**-2, second.sigma**-2
     column = (weights[0] * first.column + weights[1] * second.column) / sum(weights)
@@ -131,12 +136,40 @@ def _from_moments(profiles: NDArray[np.float64], degrees: NDArray[np.float64]) -
     clean, noise = _without_background(profiles, margin)
     support = _support(clean, noise, margin)
     x = np.arange(columns) - 0.5 * (columns - 1)
-    kept = np.where(support, clean, 0.0)
-    mass = kept.sum(axis=1)
-    _require_constant(mass, noise, columns, margin)
-    position, sigma, scatter, sway = _sinusoid(kept @ x / mass, degrees)
+    whole = _beyond_line(np.ones(columns), support)
+    mass = clean @ whole
+    _require_constant(mass, noise * float(np.linalg.norm(whole)))
+    position, sigma, scatter, sway = _sinusoid(clean @ _beyond_line(x, support) / mass, degrees)
+    still = _long_variance(clean.mean(axis=0), ~support)
+    fixed = math.sqrt(still) * float(np.linalg.norm(_beyond_line(x - position, support))) / float(np.median(mass))
     quality = max(0.0, 1.0 - scatter / max(sway, 1.0))
-    return RotationAxis(position + 0.5 * (columns - 1), sigma, "moments", quality)
+    return RotationAxis(position + 0.5 * (columns - 1), math.hypot(sigma, fixed), "moments", quality)
+
+
+def _beyond_line(weight: NDArray[np.float64], support: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Weights, over all columns, of a sum over the support less the straight line through the columns beside it."""
+    place = np.linspace(-1.0, 1.0, len(weight))
+    line = np.stack([np.ones_like(place), place], axis=1)
+    beside = line[~support]
+    out = np.where(support, weight, 0.0)
+    out[~support] = -beside @ np.linalg.solve(beside.T @ beside, line[support].T @ weight[support])
+    return out
+
+
+def _long_variance(mean: NDArray[np.float64], beside: NDArray[np.bool_]) -> float:
+    """Variance, per column, of a sum over many columns of what does not turn, from the columns beside the object.
+
+    Neighbouring columns are taken to be alike to the same part (a first-order autoregression). The two sides have
+    one level in common, but not one slope: few columns could not tell a slope from a broad pattern. A variance from
+    few independent columns is uncertain itself, and is taken larger.
+    """
+    rest = mean[beside] - mean[beside].mean()
+    variance = float(rest @ rest) / max(len(rest) - 1, 1)
+    neighbours = beside[1:] & beside[:-1]
+    steps = np.diff(mean)[neighbours]
+    unlike = min(max(0.5 * float(np.mean(steps**2)) / max(variance, 1e-300), 2.0 / _LONGEST), 1.0)
+    together = (2.0 - unlike) / unlike
+    return variance * together * (1.0 + _FEW * together / len(rest))
 
 
 def _without_background(profiles: NDArray[np.float64], margin: int) -> tuple[NDArray[np.float64], float]:
@@ -169,14 +202,19 @@ def _support(clean: NDArray[np.float64], noise: float, margin: int) -> NDArray[n
     if covered.size == 0:
         raise RotationAxisError("there is no object in the projections: nothing stands out of the noise")
     support = np.zeros(clean.shape[1], dtype=np.bool_)
-    support[max(int(covered.min()) - margin, 0) : int(covered.max()) + margin + 1] = True
+    support[max(int(covered.min()) - margin, margin) : int(covered.max()) + margin + 1] = True
+    support[-margin:] = False
+    beside = int(np.count_nonzero(~support))
+    if beside < max(_FEWEST, clean.shape[1] // 16):
+        raise RotationAxisError(
+            f"{beside} columns beside the object are too few to tell what does not turn (rings, dirt) from it"
+        )
     return support
 
 
-def _require_constant(mass: NDArray[np.float64], noise: float, columns: int, margin: int) -> None:
-    """An object inside the field has the same mass at every angle."""
+def _require_constant(mass: NDArray[np.float64], scatter: float) -> None:
+    """An object inside the field has the same mass at every angle, up to the scatter from noise."""
     typical = float(np.median(mass))
-    scatter = noise * math.sqrt(columns + columns**2 / (2.0 * margin))
     if typical < 10.0 * scatter / math.sqrt(len(mass)):
         raise RotationAxisError(f"the object is too faint: mass {typical:.3g} with noise {scatter:.3g}")
     spread = 1.4826 * float(np.median(np.abs(mass - typical)))
@@ -242,45 +280,50 @@ def _opposite_pairs(degrees: NDArray[np.float64]) -> list[tuple[int, int, float]
     near = order[np.abs(gap[order]) <= min(max(1.5 * nearest, 1.5 * step), _LARGEST_MISSING)]
     exact = near[np.abs(gap[near]) <= max(1.5 * nearest, 1e-6)]
     near = near if len(exact) < _PAIRS else exact
-    chosen = near[np.unique(np.linspace(0, len(near) - 1, min(_PAIRS, len(near))).round().astype(int))]
+    taken = np.zeros(len(degrees), dtype=np.bool_)
+    apart = []
+    for k in near:
+        if not (taken[first[k]] or taken[second[k]]):  # no view twice: its noise would count twice
+            taken[[first[k], second[k]]] = True
+            apart.append(k)
+    chosen = np.asarray(apart)[spread(len(apart), _PAIRS)]
     return [(int(first[k]), int(second[k]), float(gap[k])) for k in chosen]
 
 
 def _mirror_shift(
     stack: NDArray[np.generic], degrees: NDArray[np.float64], first: int, second: int, missing: float
 ) -> RowShift:
-    """Shift of the mirrored view half a turn on against the other one: twice the axis' distance from the middle."""
-    shift = find_row_shift(stack[first][:, ::-1], stack[second])
-    straight = find_row_shift(stack[first], stack[second])
-    if straight.quality > max(shift.quality, _SAME_VIEW):
-        reason = f"the object did not turn: views half a turn apart are alike as they are ({straight.quality:.2f})"
+    """Twice the distance of the axis from the middle of the field.
+
+    It is the shift of the difference of two opposite views against its negative mirror image. Half of what is
+    missing to half a turn is made up at each view.
+    """
+    views = [_turned(stack, degrees, k, by) for k, by in ((first, -0.5 * missing), (second, 0.5 * missing))]
+    if views[0] is None or views[1] is None:
+        reason = f"{missing:.1f} degrees to half a turn are missing, and no neighbouring view is near enough"
+        return RowShift(math.nan, math.nan, 0.0, False, reason)
+    turning = views[1] - views[0]
+    shift = find_row_shift(-turning[:, ::-1], turning)
+    if not shift.trusted and find_row_shift(stack[first], stack[second]).quality > _SAME_VIEW:
+        reason = "the object did not turn: views half a turn apart are alike as they are"
         return RowShift(shift.dx, shift.sigma, shift.quality, False, reason)
-    if abs(missing) < _SAME_ANGLE or not shift.trusted:
-        return shift
-    drifts = [_motion(stack, degrees, k, missing) for k in (first, second)]
-    usable = [(sign * d.dx, d.sigma) for sign, d in zip((-1.0, 1.0), drifts, strict=True) if d is not None]
-    if not usable:
-        reason = (
-            f"{missing:.1f} degrees to half a turn are missing, and no neighbouring view tells the motion over them"
-        )
-        return RowShift(shift.dx, shift.sigma, shift.quality, False, reason)
-    drift = float(np.mean([value for value, _ in usable]))
-    sigma = math.hypot(shift.sigma, math.hypot(*[s for _, s in usable]) / len(usable))
-    if len(usable) == 2:
-        sigma = math.hypot(sigma, 0.25 * abs(usable[0][0] - usable[1][0]))
-    return RowShift(shift.dx + drift, sigma, shift.quality, True, "")
+    return shift
 
 
-def _motion(stack: NDArray[np.generic], degrees: NDArray[np.float64], index: int, missing: float) -> RowShift | None:
-    """How far the view `index` moves while the object turns by `missing` degrees, from its nearest neighbour."""
-    step = np.abs(degrees - degrees[index])
-    step[step < _SAME_ANGLE] = np.inf
-    neighbour = int(np.argmin(step))
-    turned = float(degrees[neighbour] - degrees[index])
-    if not abs(turned) <= 2 * _LARGEST_MISSING:
+def _turned(
+    stack: NDArray[np.generic], degrees: NDArray[np.float64], index: int, by: float
+) -> NDArray[np.float64] | None:
+    """View `index` as it would be `by` degrees further on, on the straight line through its nearest neighbour.
+
+    The two weights add up to one, so what does not turn stays as it is.
+    """
+    view = np.asarray(stack[index], dtype=np.float64)
+    if abs(by) < _SAME_ANGLE:
+        return view
+    away = np.abs(degrees - degrees[index])
+    away[away < _SAME_ANGLE] = np.inf
+    neighbour = int(np.argmin(away))
+    part = by / float(degrees[neighbour] - degrees[index])
+    if abs(part) > _MOST_EXTRAPOLATED or away[neighbour] > 2 * _LARGEST_MISSING:
         return None
-    shift = find_row_shift(stack[index], stack[neighbour])
-    if not shift.trusted:
-        return None
-    scale = missing / turned
-    return RowShift(shift.dx * scale, shift.sigma * abs(scale), shift.quality, True, "")
+    return np.asarray(view + part * (stack[neighbour] - view), dtype=np.float64)

@@ -59,6 +59,60 @@ def test_uneven_background_does_not_pull_the_axis(blobs) -> None:
     assert abs(found.column - axis) < 0.05
 
 
+def pattern(kind: str, shape: tuple[int, int], seed: int) -> NDArray[np.float64]:
+    """Optical density that stays on the detector, standard deviation 1."""
+    noise = np.random.default_rng(seed).normal(size=shape)
+    if kind == "pixels":
+        return noise
+    if kind == "columns":
+        return np.tile(noise[0], (shape[0], 1))
+    broad = gaussian_filter(noise, 3)
+    return broad / broad.std()
+
+
+ORDERS = {
+    "half open": np.arange(61) * 180 / 61,
+    "closed": np.linspace(0, 180, 61),
+    "full turn": np.arange(60) * 6.0,
+    "golden": np.arange(61) * 180 * (np.sqrt(5) - 1) / 2 % 180,
+}
+
+
+@pytest.mark.parametrize("kind", ["pixels", "columns", "broad"])
+@pytest.mark.parametrize("order", ORDERS)
+@pytest.mark.parametrize(("width", "axis"), [(97, 34.1), (33, 16.4)])
+def test_what_stays_on_the_detector_does_not_pull_the_axis(blobs, kind, order, width, axis) -> None:
+    """Axis far off the middle and the object inside the field, and an object that leaves it."""
+    angles = ORDERS[order]
+    stuck = 0.03 * pattern(kind, (48, width), 1)
+    views = noisy(blobs.projections(angles, (48, width), axis=axis), 10000) + stuck
+    found = find_axis(views, angles, method="opposite")
+    assert abs(found.column - axis) < 0.05
+    assert abs(found.column - axis) < 4 * found.sigma
+
+
+@pytest.mark.parametrize(("kind", "strength"), [("pixels", 0.02), ("columns", 0.003)])
+def test_moments_know_what_stays_on_the_detector(blobs, kind, strength) -> None:
+    """Without opposite views nothing takes it off: sigma holds, or the axis is refused."""
+    angles, axis, pulls = np.linspace(0.0, 150.0, 51), 46.3, []
+    clean = blobs.projections(angles, (48, 96), axis=axis)
+    for seed in range(20):
+        views = noisy(clean, 10000, seed) + strength * pattern(kind, (48, 96), seed)
+        try:
+            found = find_axis(views, angles, max_sigma=2.0)
+        except RotationAxisError:
+            continue
+        pulls.append((found.column - axis) / found.sigma)
+    assert len(pulls) > 5
+    assert np.sqrt(np.mean(np.square(pulls))) < 1.5  # 20 values tell a standard deviation to 16 %
+
+
+def test_an_object_all_over_the_field_says_nothing_of_what_stays(blobs) -> None:
+    angles = np.linspace(0.0, 150.0, 51)
+    with pytest.raises(RotationAxisError, match="columns beside the object are too few"):
+        find_axis(noisy(blobs.projections(angles, (48, 54), axis=26.6), 10000), angles)
+
+
 def test_it_refuses_when_the_object_leaves_the_field_and_no_view_is_opposite(blobs) -> None:
     angles = np.linspace(0.0, 140.0, 71)
     projections = noisy(blobs.projections(angles, (48, 32), axis=16.4))

@@ -72,6 +72,37 @@ def test_zingers_are_replaced_and_nothing_else(projections) -> None:
     np.testing.assert_array_equal(found.values[~found.replaced], spoiled[~found.replaced])
 
 
+def sharp_structure() -> dict[str, np.ndarray]:
+    """Edges and lines as sharp as pixels allow, and points as a microscope shows them."""
+    y, x = np.mgrid[:64, :64] + 0.0
+    return {
+        "tilted edge": 1.0 * (0.3 * x + y > 40),
+        "corner": 1.0 * ((x > 30) & (y > 30)),
+        "disc": 1.0 * (np.hypot(y - 32.3, x - 31.7) < 20),
+        "lattice": (x // 4 + y // 4) % 2,
+        "line": 1.0 * (x == 30),
+        "end of a line": 1.0 * ((x == 30) & (y > 30)),
+        "point": np.exp(-0.5 * ((y - 30) ** 2 + (x - 30) ** 2) / 0.8**2),
+    }
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.02])
+@pytest.mark.parametrize("name", sharp_structure())
+def test_sharp_structure_is_no_zinger(name, noise) -> None:
+    image = sharp_structure()[name] + noise * np.random.default_rng(2).normal(size=(3, 64, 64))
+    assert remove_zingers(image).count == 0
+
+
+def test_of_a_drifting_gain_the_mean_is_taken_off(projections) -> None:
+    drift = np.linspace(0.05, 0.15, len(projections), dtype=np.float32)
+    spoiled = projections.copy()
+    spoiled[:, 10, 40] += drift
+    found = remove_rings(spoiled)
+    assert found.offset[10, 40] == pytest.approx(0.1, abs=0.006)
+    left = found.values[:, 10, 40] - projections[:, 10, 40]
+    np.testing.assert_allclose(left, drift - 0.1, atol=0.006)
+
+
 def test_bad_input_is_refused(projections) -> None:
     with pytest.raises(ValueError, match="size 0 is below 1"):
         remove_rings(projections, size=0)
