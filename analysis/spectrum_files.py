@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from analysis.column_names import Measurement, chosen_columns, column_number
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
-from analysis.spectrum_tables import absorption, in_ev, spectrum_from_table
+from analysis.spectrum_tables import absorption, bragg_energy, in_ev, spectrum_from_table
 from analysis.text_tables import FileFormatError, TextTable, read_table
 from analysis.xdi_files import read_xdi, write_xdi
 
@@ -60,6 +60,7 @@ def read_columns(
     sigma: int | str | None = None,
     signal: str = "auto",
     unit: str = "auto",
+    d_spacing: float | None = None,
     name: str | None = None,
     element: str = "",
     edge: str = "",
@@ -86,6 +87,9 @@ def read_columns(
         Which of the signals that the names tell, as in ``read_xdi``.
     unit : {"auto", "eV", "keV"}
         Unit of the energies; by their size when "auto".
+    d_spacing : float, optional
+        Spacing of the monochromator's planes in angstrom (3.1356 for silicon 111), where the column given as `energy`
+        holds Bragg angles in degrees.
     name, element, edge, scale
         What the file does not say; the name is that of the file when not given, the edge is K; Athena's headers tell
         element and edge.
@@ -96,10 +100,15 @@ def read_columns(
     given = None if energy is None else column_number(table, energy)
     measured = _given(table, mu, i0, transmitted, fluorescence)
     chosen = chosen_columns(table, signal=signal, energy=given, measured=measured)
+    axis = table.values[:, chosen.energy]
+    if d_spacing is None:
+        ev = in_ev(axis, unit, source=table.source)
+    else:
+        ev = bragg_energy(axis, d_spacing, source=table.source)
     told = next((match for line in table.header if (match := _ATHENA.search(line))), None)
     return spectrum_from_table(
         table,
-        in_ev(table.values[:, chosen.energy], unit, source=table.source),
+        ev,
         absorption(table, chosen.signal, guessed=signal == "auto" and measured is None),
         sigma=None if sigma is None else table.values[:, column_number(table, sigma)],
         name=name or Path(path).stem,

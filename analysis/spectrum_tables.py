@@ -12,8 +12,9 @@ from analysis.text_tables import FileFormatError, TextTable
 
 Array = NDArray[np.float64]
 
-__all__ = ["absorption", "in_ev", "spectrum_from_table"]
+__all__ = ["absorption", "bragg_energy", "in_ev", "spectrum_from_table"]
 
+_HC_EV_ANGSTROM = 12398.419843320026  # CODATA 2018, exact since the SI of 2019
 _FEWEST_POINTS = 10
 _KEV_BELOW = 150.0  # no K or L edge that a TXM reaches lies below 150 eV or above 150 keV
 _WIDEST = 3.0  # highest over lowest energy; a grid of wavenumbers or times exceeds it
@@ -80,6 +81,14 @@ def in_ev(energy: Array, unit: str, *, source: str) -> Array:
         raise FileFormatError(f"{source}: energy {finite.min()} is not positive; it must be absolute, in eV or keV")
     in_kev = unit == "keV" or (unit == "auto" and bool(finite.size) and float(finite.max()) < _KEV_BELOW)
     return energy * 1000.0 if in_kev else energy
+
+
+def bragg_energy(angle: Array, d_spacing: float, *, source: str) -> Array:
+    """Energies in eV of Bragg angles in degrees at planes `d_spacing` angstrom apart."""
+    wrong = angle[np.isfinite(angle) & ~((angle > 0) & (angle < 90))]
+    if wrong.size or not d_spacing > 0:
+        raise FileFormatError(f"{source}: no Bragg angle of {wrong[:1]} degrees at a spacing of {d_spacing} angstrom")
+    return np.asarray(_HC_EV_ANGSTROM / (2 * d_spacing * np.sin(np.radians(angle))))
 
 
 def spectrum_from_table(

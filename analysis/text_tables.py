@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +17,7 @@ __all__ = ["FileFormatError", "TextTable", "decode", "numbers", "read_table", "s
 
 _SEPARATORS = re.compile(r"[\s,;]+")
 _DECIMAL_COMMA = re.compile(r"^[+-]?\d+,\d+(?:[eEdD][+-]?\d+)?$")
-_RUN = 3  # rows on end that make a table
+_RUN = 3  # rows on end that are no header
 _FORTRAN = re.compile(r"^([+-]?[\d.]*\d[\d.]*)[dD]([+-]?\d+)$")  # exponents of double precision, 1.5D+03
 _BYTE_ORDER_MARKS = {b"\xef\xbb\xbf": "utf-8-sig", b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16"}
 
@@ -103,8 +104,8 @@ def read_table(
 ) -> TextTable:
     """Read columns of numbers below any header.
 
-    The table begins with the first three rows on end that have equally many numbers (or with the first row of numbers,
-    if no three have), for headers hold numbers, too. Words below it are passed over as a footer.
+    The table begins where most rows on end have equally many numbers, for headers hold numbers, too. Words below it are
+    passed over as a footer.
 
     Parameters
     ----------
@@ -132,18 +133,18 @@ def read_table(
     others = [(i, line) for i, line in numbered if line and line[0] not in comments]
     # A file that has points and commas in one row has points as decimal signs in all: 8333,1 is two numbers there.
     comma = not any("," in line and "." in line for _, line in others if line[0] in "+-.0123456789")
-    rows = [_Row(i, line, split_row(line, decimal_comma=comma)) for i, line in others]
+    rows = [_Row.of(i, line, split_row(line, decimal_comma=comma)) for i, line in others]
     first = _first_row(rows)
     if first is None:
         last = f"; the last begins with {rows[-1].text[:40]!r}" if rows else ""
         raise FileFormatError(f"{name} holds no row of numbers in {len(rows) + len(remarks)} lines{last}")
     stop = _end_of_rows(rows)
     width = columns or len(rows[first].fields)
-    _refuse_spoiled(rows[:first], width, name)
+    _refuse_rows_above(rows[:first], width, name)
     for row in rows[first:stop]:
         if len(row.fields) != width:
             raise FileFormatError(f"{name} line {row.line}: {len(row.fields)} of {width} columns: {row.text[:60]!r}")
-    values = [numbers(row.fields, source=name, line=row.line) for row in rows[first:stop]]
+    values = [row.values or numbers(row.fields, source=name, line=row.line) for row in rows[first:stop]]
     beside = [(row.line, row.text) for row in (*rows[:first], *rows[stop:])]
     header = tuple(text for _, text in sorted(remarks + beside))
     lines = np.array([row.line for row in rows[first:stop]], dtype=np.int64)
@@ -152,28 +153,31 @@ def read_table(
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """A line that is not a comment."""
+    """A line that is not a comment; its numbers, if all its fields are."""
 
     line: int
     text: str
     fields: list[str]
+    values: list[float] | None
 
-    @property
-    def numeric(self) -> bool:
-        return all(_is_number(field) for field in self.fields)
+    @classmethod
+    def of(cls, line: int, text: str, fields: list[str]) -> Self:
+        try:
+            return cls(line, text, fields, [float(field) for field in fields])
+        except ValueError:
+            whole = all(_is_number(field) for field in fields)
+            return cls(line, text, fields, numbers(fields, source="", line=line) if whole else None)
 
 
 def _first_row(rows: Sequence[_Row]) -> int | None:
-    """Index of the first of three rows on end with equally many numbers, else of the first row of numbers."""
-    alone = None
+    """Index where most rows on end have equally many numbers, the first of several; None without numbers."""
+    longest, first, start = 0, None, 0
     for i, row in enumerate(rows):
-        if not row.numeric:
-            continue
-        alone = i if alone is None else alone
-        after = rows[i + 1 : i + _RUN]
-        if len(after) == _RUN - 1 and all(len(r.fields) == len(row.fields) and r.numeric for r in after):
-            return i
-    return alone
+        if row.values is None or len(row.values) != len(rows[start].values or ()):
+            start = i
+        if row.values is not None and i + 1 - start > longest:
+            longest, first = i + 1 - start, start
+    return first
 
 
 def _end_of_rows(rows: Sequence[_Row]) -> int:
@@ -184,16 +188,18 @@ def _end_of_rows(rows: Sequence[_Row]) -> int:
     return stop
 
 
-def _refuse_spoiled(header: Sequence[_Row], width: int, source: str) -> None:
-    """Refuse rows right above the table that belong to it: with one field that is no number, or above a damaged row."""
-    for i in range(len(header) - 1, -1, -1):
-        row = header[i]
-        if not _is_number(row.fields[0]):
-            return
-        if len(row.fields) == width:
-            numbers(row.fields, source=source, line=row.line)
-            below = header[i + 1]
-            raise FileFormatError(f"{source} line {below.line}: {below.text[:60]!r} between rows of {width} numbers")
+def _refuse_rows_above(header: Sequence[_Row], width: int, source: str) -> None:
+    """Refuse rows above the table that belong to it: a run of rows like its own, or one right above that is spoiled."""
+    same = [row.values is not None and len(row.fields) == width for row in header]
+    runs = [i for i in range(_RUN, len(same)) if all(same[i - _RUN : i]) and not same[i]]
+    above = next((i for i in range(len(header) - 1, -1, -1) if not _is_number(header[i].fields[0])), -1)
+    for i in range(len(header) - 1, above, -1):
+        if len(header[i].fields) == width:
+            numbers(header[i].fields, source=source, line=header[i].line)
+            runs.append(i + 1)
+    if runs:
+        below = header[min(runs)]
+        raise FileFormatError(f"{source} line {below.line}: {below.text[:60]!r} between rows of {width} numbers")
 
 
 def _is_number(field: str) -> bool:

@@ -12,14 +12,13 @@ from numpy.typing import NDArray
 from analysis.column_names import column_names, energy_column, measurement
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
-from analysis.spectrum_tables import absorption, in_ev, spectrum_from_table
+from analysis.spectrum_tables import absorption, bragg_energy, in_ev, spectrum_from_table
 from analysis.text_tables import FileFormatError, TextTable, numbers, read_table
 
 Array = NDArray[np.float64]
 
 __all__ = ["read_xdi", "write_xdi"]
 
-_HC_EV_ANGSTROM = 12398.419843320026  # CODATA 2018, exact since the SI of 2019
 _FIELD = re.compile(r"^([A-Za-z_]+)\.([A-Za-z0-9_]+)\s*:\s*(.*)$")
 
 
@@ -139,5 +138,5 @@ def _energy(table: TextTable, names: list[str], units: list[str], fields: dict[s
     except (KeyError, ValueError, IndexError):
         raise FileFormatError(f"{table.source}: angles without a readable Mono.d_spacing") from None
     angle = table.values[:, number]
-    radians = angle if units[number].lower().startswith("rad") else np.radians(angle)
-    return np.asarray(_HC_EV_ANGSTROM / (2 * spacing * np.sin(radians)))
+    degrees = np.degrees(angle) if units[number].lower().startswith("rad") else angle
+    return bragg_energy(degrees, spacing, source=table.source)

@@ -257,6 +257,21 @@ def test_xdi_angles_become_energies(tmp_path):
     np.testing.assert_allclose(read_xdi(rising).energy, ENERGY, atol=1e-3)
 
 
+def test_columns_of_angles_become_energies_with_the_spacing_of_the_crystal(tmp_path):
+    angle = np.degrees(np.arcsin(12398.4198 / (2 * 3.13551 * ENERGY)))
+    title = "9809 KEK-PF\nMono : Si(111) D= 3.13551 A\nAngle(c) Angle(o) time/s 2 3\nMode 0 0 1 2"
+    path = written(
+        tmp_path / "a.dat", angle, angle, 0 * MU + 1, 0 * MU + 1e5, 1e5 * np.exp(-MU), header=title, form="%.9f"
+    )
+    with pytest.raises(FileFormatError, match="5 columns without names"):
+        read_spectrum(path)
+    read = read_columns(path, energy=1, i0=3, transmitted=4, d_spacing=3.13551)
+    np.testing.assert_allclose(read.energy, ENERGY, atol=1e-3)
+    np.testing.assert_allclose(read.mu, MU, atol=1e-6)
+    with pytest.raises(FileFormatError, match="no Bragg angle of"):
+        read_columns(written(tmp_path / "b.dat", ENERGY, MU), energy=0, mu=1, d_spacing=3.13551)
+
+
 def test_xdi_without_the_signal_says_what_it_has(tmp_path):
     path = written(tmp_path / "a.xdi", ENERGY, MU, header="XDI/1.0\nColumn.1: energy eV\nColumn.2: i0\n///")
     with pytest.raises(FileFormatError, match=r"no columns for transmission or fluorescence, only \['energy', 'i0'\]"):

@@ -59,7 +59,17 @@ def test_a_damaged_row_near_the_top_does_not_hide_the_rows_above_it():
         read_table(b"8333 x\n8334 2\n8335 3\n8336 4\n")
 
 
+def test_a_table_of_regions_in_the_header_is_not_the_table():
+    regions = "".join(f"{k} {12000 + k} 1.0 17\n" for k in range(5))
+    rows = "".join(f"{k} 0.5\n" for k in range(8333, 8343))
+    table = read_table(f"Block Init Step Num\n{regions}Ortec(-1) NDCH = 3\n{rows}".encode())
+    assert table.values.shape == (10, 2)
+
+
 def test_words_between_rows_are_named():
+    rows = "".join(f"{k} 0.5\n" for k in range(8333, 8343))
+    with pytest.raises(FileFormatError, match="line 4: 'beam lost' between rows of 2 numbers"):
+        read_table(f"8330 1\n8331 1\n8332 1\nbeam lost\n{rows}".encode())
     with pytest.raises(FileFormatError, match="line 4: 2 of 3 columns: 'beam lost'"):
         read_table(b"8333 1 0\n8334 2 0\n8335 3 0\nbeam lost\n8336 4 0\n")
 
