@@ -157,9 +157,20 @@ def align(spectrum: Spectrum, shift: EnergyShift | None = None, *, to: EnergySca
 
     Give either ``shift``, found from a foil on the same axis, or ``to``, when the foil of both scales is
     known.
+
+    Raises
+    ------
+    ScaleError
+        When a foil is not known, or is of another element than the spectrum.
     """
     if (shift is None) == (to is None):
         raise ValueError("give either shift or to, not both and not neither")
+    found = shift.scale if shift is not None else to
+    if found is not None and spectrum.element and found.element and spectrum.element != found.element:
+        raise ScaleError(
+            f"{spectrum.name} is of {spectrum.element} but the foil of {found.element}: what an axis is off by changes "
+            "with energy (as E cot theta for an error of the angle); a foil of the same element is needed"
+        )
     if shift is not None:
         return replace(spectrum, energy=spectrum.energy + shift.shift, scale=shift.scale)
     assert to is not None

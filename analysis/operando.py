@@ -35,7 +35,8 @@ class OperandoSummary:
     ----------
     start, charged, discharged : Measured
         Half height in eV at the start and the end of the first charge and at the end of the
-        discharge after it, each from a straight line through the spectra next to it.
+        discharge after it, each from a straight line through the spectra next to it. A cell that is only discharged
+        starts where that begins.
     shift, residual : Measured
         ``charged - start`` and ``discharged - start`` in eV. NaN where that step was not reached.
     charged_at : tuple of float
@@ -120,24 +121,24 @@ def join_cell(
 def _summary(edges: EdgeSeries, cell: CellState, found: tuple[Step, ...]) -> OperandoSummary:
     good = (edges.code == Code.OK) & cell.known
     charge = next((step for step in found if step.direction == 1), None)
-    if charge is None:
-        raise ValueError("the cell's record holds no charge")
-    discharge = next((s for s in found if s.direction == -1 and s.start >= charge.stop - 1), None)
+    after = -np.inf if charge is None else charge.stop - 1
+    discharge = next((step for step in found if step.direction == -1 and step.start >= after), None)
+    cycle = [step for step in (charge, discharge) if step is not None]
+    if not cycle:
+        raise ValueError("the cell's record holds neither a charge nor a discharge")
     scatter = _scatter(edges, found, good)
-    start = _at_end_of(edges, charge, good, scatter, first=True)
-    charged = _at_end_of(edges, charge, good, scatter, first=False)
-    discharged = (
-        Measured(np.nan, np.nan) if discharge is None else _at_end_of(edges, discharge, good, scatter, first=False)
-    )
-    cycle_end = charge.stop if discharge is None else discharge.stop
-    in_cycle = good & (edges.time >= charge.start) & (edges.time <= cycle_end)
+    start = _at_end_of(edges, cycle[0], good, scatter, first=True)
+    nothing = Measured(np.nan, np.nan)
+    charged = nothing if charge is None else _at_end_of(edges, charge, good, scatter, first=False)
+    discharged = nothing if discharge is None else _at_end_of(edges, discharge, good, scatter, first=False)
+    in_cycle = good & (edges.time >= cycle[0].start) & (edges.time <= cycle[-1].stop)
     return OperandoSummary(
         start=start,
         charged=charged,
         discharged=discharged,
         shift=_difference(charged, start),
         residual=_difference(discharged, start),
-        charged_at=(charge.charge[1], charge.potential[1]),
+        charged_at=(np.nan, np.nan) if charge is None else (charge.charge[1], charge.potential[1]),
         scatter=scatter,
         correlation=_correlation(edges.energy[in_cycle], cell.charge[in_cycle]),
         correlation_all=_correlation(edges.energy[good], cell.charge[good]),

@@ -49,3 +49,9 @@ def test_a_measured_shift_moves_a_spectrum_of_unknown_scale():
 def test_without_foil_there_is_no_way_across():
     with pytest.raises(ScaleError, match="both need a foil of one element"):
         align(spectrum(EnergyScale("FXI")), to=FOIL_SCALES["Ni"])
+
+
+def test_the_foil_of_another_element_does_not_fix_this_axis():
+    """An error of the angle that is 1 eV at nickel is 0.7 eV at iron."""
+    with pytest.raises(ScaleError, match="NiO is of Ni but the foil of Fe"):
+        align(spectrum(None), EnergyShift(1.0, 0.01, FOIL_SCALES["Fe"], "foil"))

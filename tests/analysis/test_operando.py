@@ -73,6 +73,16 @@ def test_shift_and_residual_are_found(series, cell):
     assert summary.charged_at == pytest.approx((1.0, 4.5))
 
 
+def test_a_cell_that_is_only_discharged_has_a_summary(series, cell):
+    half = cell.time >= 10 * 3600
+    fields = ("time", "potential", "current", "charge", "direction", "file")
+    only = CellRecord(*(getattr(cell, name)[half] for name in fields), CLOCK, None, None, ("cell",), ())
+    summary = join_cell(edge_positions(series), only).summary
+    assert summary.residual.value == pytest.approx(-1.1, abs=4 * summary.residual.sigma)
+    assert np.isnan([summary.shift.value, summary.charged_at[0]]).all()
+    assert summary.correlation > 0.99
+
+
 def test_all_on_the_foil_scale_when_asked(series):
     edges = edge_positions(series, to=FOIL_SCALES["Ni"])
     assert edges.scale == FOIL_SCALES["Ni"]
