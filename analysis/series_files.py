@@ -28,7 +28,7 @@ Array = NDArray[np.float64]
 
 __all__ = ["SpectrumSeries", "read_spectra_folder"]
 
-_SUFFIXES = (".txt", ".dat", ".xmu", ".nor", ".csv", ".xdi")
+_SUFFIXES = (".txt", ".dat", ".xmu", ".nor", ".csv", ".xdi", ".asc")  # and numbers of scans, as in mn3o4.201
 _SAME = 1e-3  # eV between energies that are one
 _RANGE = re.compile(
     r"^(pre|post)-edge "
@@ -144,20 +144,25 @@ def _members(path: Path) -> Iterator[tuple[str, bytes]]:
     """Names and contents of the data files, in the order of their names."""
     if path.is_dir():
         for file in sorted(path.iterdir()):
-            if file.suffix.lower() in _SUFFIXES:
+            if _is_data(file.name) and file.is_file():
                 yield str(file), file.read_bytes()
         return
     if not path.exists():
         raise FileNotFoundError(f"{path} is neither a folder nor an archive")
     try:
         with tarfile.open(path) as archive:
-            members = [m for m in archive.getmembers() if m.isfile() and m.name.lower().endswith(_SUFFIXES)]
+            members = [m for m in archive.getmembers() if m.isfile() and _is_data(m.name)]
             for member in sorted(members, key=lambda m: m.name):
                 stream = archive.extractfile(member)
                 if stream is not None:
                     yield member.name, stream.read()
     except (tarfile.TarError, EOFError) as error:
         raise FileFormatError(f"{path} is not a whole tar archive: {error}") from error
+
+
+def _is_data(name: str) -> bool:
+    suffix = Path(name).suffix.lower()
+    return suffix in _SUFFIXES or suffix[1:].isdigit()
 
 
 def _times(tables: Sequence[TextTable], given: ArrayLike | None, zone: str | None) -> Array:

@@ -116,6 +116,12 @@ def test_raw_intensities_of_other_beamlines_become_a_series(tmp_path, start):
     np.testing.assert_allclose(read_spectra_folder(tmp_path, signal="fluorescence").mu[0], 0.3 * mu)
 
 
+def test_scans_may_be_numbered_by_their_suffix(folder):
+    (folder / "b.txt").rename(folder / "lno.017")
+    (folder / "notes.md").write_text("none of the series")
+    assert set(read_spectra_folder(folder).names) == {"a.txt", "c.txt", "lno.017"}
+
+
 def test_times_can_be_given(folder):
     (folder / "0.txt").write_text("# energy mu\n" + "\n".join(f"{e} 1" for e in ENERGY))
     with pytest.raises(FileFormatError, match=r"0\.txt: no 'Time at start' .* give times= for all files"):
