@@ -17,6 +17,7 @@ __all__ = [
     "column_number",
     "energy_column",
     "measurement",
+    "sigma_column",
 ]
 
 SIGNALS = ("transmission", "fluorescence", "reference")
@@ -36,6 +37,7 @@ BEFORE = ("i0", "io", "i_0", "monitor", "mon", "incident")
 AFTER = ("itrans", "i1", "i_1", "it", "i_t", "i", "itransmission", "transmission", "transmitted", "trans")
 BEHIND = ("irefer", "iref", "i_ref", "ir", "i_r", "i2", "i_2")
 FLUORESCENCE = ("ifluor", "if", "i_f", "iff", "fluor", "fluorescence", "fluo", "fy", "ff", "pips", "lytle")
+SIGMA = ("sigma", "stddev", "std", "uncertainty", "mu_sigma", "mu_err", "error")
 _NEEDED = {  # what a signal is made of: -ln(second / first), or second / first
     "transmission": (BEFORE, AFTER),
     "fluorescence": (BEFORE, FLUORESCENCE),
@@ -222,6 +224,12 @@ def measurement(names: Sequence[str], signal: str = "auto") -> Measurement | Non
         if a is not None and b is not None:
             return Measurement(None, (a,), (b,), kind != "fluorescence")
     return None
+
+
+def sigma_column(names: Sequence[str]) -> int | None:
+    """Return the number of the one column named as standard deviation of the absorption, None where none is."""
+    found = [i for i, name in enumerate(names) if _key(name) in SIGMA]
+    return found[0] if len(found) == 1 else None
 
 
 def _ready(keys: Sequence[str], kind: str) -> int | None:

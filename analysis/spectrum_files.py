@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.column_names import Measurement, chosen_columns, column_number
+from analysis.column_names import Measurement, chosen_columns, column_names, column_number
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
-from analysis.spectrum_tables import absorption, bragg_energy, in_ev, spectrum_from_table
+from analysis.spectrum_tables import absorption, bragg_energy, in_ev, spectrum_from_table, uncertainty
 from analysis.text_tables import FileFormatError, TextTable, read_table
 from analysis.xdi_files import read_xdi, write_xdi
 
@@ -110,7 +110,11 @@ def read_columns(
         table,
         ev,
         absorption(table, chosen.signal, guessed=signal == "auto" and measured is None),
-        sigma=None if sigma is None else table.values[:, column_number(table, sigma)],
+        sigma=(
+            uncertainty(table, column_names(table), chosen.signal)
+            if sigma is None
+            else table.values[:, column_number(table, sigma)]
+        ),
         name=name or Path(path).stem,
         element=element or (told.group(1).capitalize() if told else ""),
         edge=edge or (told.group(2).capitalize() if told else "K"),

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
-from analysis.column_names import Measurement, column_names, measurement
+from analysis.column_names import Measurement, column_names, measurement, sigma_column
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
 from analysis.text_tables import FileFormatError, TextTable
 
 Array = NDArray[np.float64]
 
-__all__ = ["absorption", "bragg_energy", "in_ev", "spectrum_from_table"]
+__all__ = ["absorption", "bragg_energy", "in_ev", "spectrum_from_table", "uncertainty"]
 
 _HC_EV_ANGSTROM = 12398.419843320026  # CODATA 2018, exact since the SI of 2019
 _FEWEST_POINTS = 10
@@ -61,6 +63,15 @@ def absorption(table: TextTable, made_of: Measurement, *, guessed: bool = False)
             "signal='transmission' insists"
         )
     return found
+
+
+def uncertainty(table: TextTable, names: Sequence[str], made_of: Measurement) -> Array | None:
+    """Standard deviation of an absorption that is ready, where the file has one for every point; else None."""
+    number = sigma_column(names) if made_of.ready is not None else None
+    if number is None:
+        return None
+    sigma = table.values[:, number]
+    return np.asarray(sigma) if bool((sigma > 0).all() and np.isfinite(sigma).all()) else None
 
 
 def _has_structure(mu: Array) -> bool:

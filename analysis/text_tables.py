@@ -197,6 +197,7 @@ def _refuse_rows_above(header: Sequence[_Row], width: int, source: str) -> None:
         if len(header[i].fields) == width:
             numbers(header[i].fields, source=source, line=header[i].line)
             runs.append(i + 1)
+            break
     if runs:
         below = header[min(runs)]
         raise FileFormatError(f"{source} line {below.line}: {below.text[:60]!r} between rows of {width} numbers")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from analysis.column_names import column_names, energy_column, measurement
 from analysis.energy_scale import EnergyScale
 from analysis.spectra import Spectrum
-from analysis.spectrum_tables import absorption, bragg_energy, in_ev, spectrum_from_table
+from analysis.spectrum_tables import absorption, bragg_energy, in_ev, spectrum_from_table, uncertainty
 from analysis.text_tables import FileFormatError, TextTable, numbers, read_table
 
 Array = NDArray[np.float64]
@@ -69,6 +69,7 @@ def read_xdi(
         element=fields.get("element.symbol", fields.get("athena.element", "")).capitalize(),
         edge=fields.get("element.edge", fields.get("athena.edge", "K")).capitalize(),
         scale=scale or _scale(fields, name),
+        sigma=uncertainty(table, names, found),
         sort=sort,
     )
 

@@ -162,6 +162,13 @@ def test_a_chamber_that_counts_its_noise_beside_a_fluorescence_detector_is_not_t
     assert np.ptp(read_spectrum(path, signal="transmission").mu) < 1
 
 
+def test_the_deviation_of_merged_scans_is_read_where_all_points_have_it(tmp_path):
+    whole = written(tmp_path / "a.xmu", ENERGY, MU, 0.01 + 0 * MU, header="energy xmu stddev")
+    np.testing.assert_allclose(read_spectrum(whole).sigma, 0.01)
+    lacking = written(tmp_path / "b.xmu", ENERGY, MU, 0 * MU, header="energy xmu stddev")
+    assert read_spectrum(lacking).sigma is None
+
+
 def test_of_two_ready_signals_the_first_is_meant(tmp_path):
     header = "XDI/1.0\nColumn.1: energy eV\nColumn.2: mufluor\nColumn.3: mutrans\n///"
     path = written(tmp_path / "a.xdi", ENERGY, MU, 4 + 0 * MU, header=header)
@@ -244,6 +251,7 @@ def test_xdi_round_trip(tmp_path):
     write_xdi(path, given, extra={"Facility.name": "simulation"})
     read = read_spectrum(path)
     np.testing.assert_allclose(read.mu, MU, rtol=1e-8)  # nine digits are written
+    np.testing.assert_allclose(read.sigma, 0.01 * MU, rtol=1e-8)
     assert (read.name, read.element, read.edge) == ("NiO", "Ni", "K")
     assert read.scale.agrees_with(FOIL_SCALES["Ni"])
     with pytest.raises(FileExistsError):

@@ -53,8 +53,8 @@ def test_numbers_in_the_header_are_no_rows():
 
 
 def test_a_damaged_row_near_the_top_does_not_hide_the_rows_above_it():
-    with pytest.raises(FileFormatError, match="line 2: '8334' between rows of 2 numbers"):
-        read_table(b"8333 1\n8334\n8335 3\n8336 4\n8337 5\n")
+    with pytest.raises(FileFormatError, match="line 3: '8334' between rows of 2 numbers"):
+        read_table(b"8332 0\n8333 1\n8334\n8335 3\n8336 4\n8337 5\n")
     with pytest.raises(FileFormatError, match="line 1: 'x' is not a number"):
         read_table(b"8333 x\n8334 2\n8335 3\n8336 4\n")
 
