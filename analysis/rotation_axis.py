@@ -4,7 +4,8 @@ Two independent ways. *Moments*: while the object stays inside the field its cen
 the axis; every projection counts. What does not turn (rings, dirt, an uneven flat) moves the centre of mass; how much,
 is told by what is seen beside the object, and is part of sigma. *Opposite views*: two projections half a turn apart
 are mirror images about the axis, whether the object is inside the field or not. Their difference is its own mirror
-image with the opposite sign, and holds nothing of what does not turn.
+image with the opposite sign, and holds nothing of what does not turn; but little of an object that looks alike from
+both sides, whose views are compared as they are.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ _LONGEST = 32  # columns: gain errors further apart are independent
 _PAIRS = 12
 _SAME_ANGLE = 1e-3
 _SAME_VIEW = 0.5  # correlation
+_CONTRADICTION = 4.0  # sigma; then what does not turn has a hand in it
 _MOST_EXTRAPOLATED = 1.0  # of the way to the neighbouring view
 
 
@@ -205,7 +207,7 @@ def _support(clean: NDArray[np.float64], noise: float, margin: int) -> NDArray[n
     support[max(int(covered.min()) - margin, margin) : int(covered.max()) + margin + 1] = True
     support[-margin:] = False
     beside = int(np.count_nonzero(~support))
-    if beside < max(_FEWEST, clean.shape[1] // 16):
+    if beside < max(_FEWEST, clean.shape[1] // 32):
         raise RotationAxisError(
             f"{beside} columns beside the object are too few to tell what does not turn (rings, dirt) from it"
         )
@@ -243,25 +245,48 @@ def _sinusoid(centres: NDArray[np.float64], degrees: NDArray[np.float64]) -> tup
 
 
 def _from_opposite(stack: NDArray[np.generic], degrees: NDArray[np.float64]) -> RotationAxis:
-    """Mean of the axes from pairs of nearly opposite views."""
-    pairs = _opposite_pairs(degrees)
-    found = []
-    reasons = []
-    for first, second, missing in pairs:
-        shift = _mirror_shift(stack, degrees, first, second, missing)
-        if shift.trusted:
-            found.append((shift.dx, shift.sigma, shift.quality))
-        else:
-            reasons.append(shift.reason)
+    """Mean of the axes from pairs of nearly opposite views, from their differences or from the views as they are."""
+    differences, wholes, reasons = [], [], []
+    for first, second, missing in _opposite_pairs(degrees):
+        views = [_turned(stack, degrees, k, by) for k, by in ((first, -0.5 * missing), (second, 0.5 * missing))]
+        if views[0] is None or views[1] is None:
+            reasons.append(f"{missing:.1f} degrees to half a turn are missing, and no neighbouring view is near enough")
+            continue
+        turning = views[1] - views[0]
+        differences.append(find_row_shift(-turning[:, ::-1], turning))
+        wholes.append(_mirrored(views[0], views[1]))
+        reasons.append(wholes[-1].reason)
+    # What stays on the detector is the same in all views: their mean is as uncertain as one of them.
+    found = [mean for mean in (_mean(differences, alike=False), _mean(wholes, alike=True)) if mean is not None]
     if not found:
         raise RotationAxisError(f"no pair of opposite views could be matched: {reasons[0]}")
-    values, sigmas, qualities = (np.asarray(column) for column in zip(*found, strict=True))
+    best = min(found, key=lambda mean: mean.sigma)
+    if abs(found[0].dx - found[-1].dx) > _CONTRADICTION * math.hypot(found[0].sigma, found[-1].sigma):
+        best = found[0]
+    return RotationAxis(0.5 * (stack.shape[2] - 1 + best.dx), 0.5 * best.sigma, "opposite", best.quality)
+
+
+def _mirrored(first: NDArray[np.float64], second: NDArray[np.float64]) -> RowShift:
+    """Shift of a view half a turn on against the mirrored one: twice the axis' distance from the middle."""
+    shift = find_row_shift(first[:, ::-1], second)
+    straight = find_row_shift(first, second)
+    if straight.quality > max(shift.quality, _SAME_VIEW):
+        reason = f"the object did not turn: views half a turn apart are alike as they are ({straight.quality:.2f})"
+        return RowShift(shift.dx, shift.sigma, shift.quality, False, reason)
+    return shift
+
+
+def _mean(shifts: list[RowShift], *, alike: bool) -> RowShift | None:
+    """Weighted mean of the trusted shifts; with what errs `alike` in all of them it is as uncertain as one."""
+    trusted = [shift for shift in shifts if shift.trusted]
+    if not trusted:
+        return None
+    values, sigmas = np.array([s.dx for s in trusted]), np.array([s.sigma for s in trusted])
     weight = 1.0 / sigmas**2
     mean = float(np.sum(weight * values) / weight.sum())
     chi2 = float(np.sum(weight * (values - mean) ** 2)) / max(len(values) - 1, 1)
-    sigma = math.sqrt(max(chi2, 1.0) / float(weight.sum()))
-    centre = 0.5 * (stack.shape[2] - 1)
-    return RotationAxis(centre + 0.5 * mean, 0.5 * sigma, "opposite", float(np.mean(qualities)))
+    sigma = math.sqrt((len(values) if alike else 1.0) * max(chi2, 1.0) / float(weight.sum()))
+    return RowShift(mean, sigma, float(np.mean([s.quality for s in trusted])), True, "")
 
 
 def _opposite_pairs(degrees: NDArray[np.float64]) -> list[tuple[int, int, float]]:
@@ -288,26 +313,6 @@ def _opposite_pairs(degrees: NDArray[np.float64]) -> list[tuple[int, int, float]
             apart.append(k)
     chosen = np.asarray(apart)[spread(len(apart), _PAIRS)]
     return [(int(first[k]), int(second[k]), float(gap[k])) for k in chosen]
-
-
-def _mirror_shift(
-    stack: NDArray[np.generic], degrees: NDArray[np.float64], first: int, second: int, missing: float
-) -> RowShift:
-    """Twice the distance of the axis from the middle of the field.
-
-    It is the shift of the difference of two opposite views against its negative mirror image. Half of what is
-    missing to half a turn is made up at each view.
-    """
-    views = [_turned(stack, degrees, k, by) for k, by in ((first, -0.5 * missing), (second, 0.5 * missing))]
-    if views[0] is None or views[1] is None:
-        reason = f"{missing:.1f} degrees to half a turn are missing, and no neighbouring view is near enough"
-        return RowShift(math.nan, math.nan, 0.0, False, reason)
-    turning = views[1] - views[0]
-    shift = find_row_shift(-turning[:, ::-1], turning)
-    if not shift.trusted and find_row_shift(stack[first], stack[second]).quality > _SAME_VIEW:
-        reason = "the object did not turn: views half a turn apart are alike as they are"
-        return RowShift(shift.dx, shift.sigma, shift.quality, False, reason)
-    return shift
 
 
 def _turned(

@@ -123,8 +123,9 @@ class _CrossRows:
         out_of_phase = omega * (self.values * np.exp(1j * omega * lag)).imag
         by_row = math.sqrt(float(np.sum(np.sum(out_of_phase, axis=1) ** 2)))
         by_frequency = math.sqrt(float(np.sum(out_of_phase**2))) * self.inflation
+        in_all_rows = math.sqrt(float(np.sum(np.sum(out_of_phase, axis=0) ** 2))) * self.inflation
         height = 2.0 * float(np.sum(turned.real))
-        return lag, max(by_row, by_frequency) / curvature, min(max(height / self.power, 0.0), 1.0)
+        return lag, max(by_row, by_frequency, in_all_rows) / curvature, min(max(height / self.power, 0.0), 1.0)
 
 
 def _overlap(reference: NDArray[Any], moving: NDArray[Any], shift: int) -> tuple[NDArray[Any], NDArray[Any]]:

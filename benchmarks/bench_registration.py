@@ -107,14 +107,14 @@ def compare(size: int, repeats: int) -> None:
     show(f"{size} x {size}, noise bound {bound((0.9, 1.6), size):.4f} px", ["", "rms px", "largest px", "ms"], rows)
 
 
-def compare_axis(size: int, count: int, *, slow: bool) -> None:
-    """One table: the axis of a noisy sinogram, 7.3 pixels from the middle."""
+def compare_axis(size: int, count: int, *, gain: float, slow: bool) -> None:
+    """One table: the axis of a noisy sinogram, 7.3 pixels from the middle, with gain errors of the detector."""
     angles, offset = np.arange(count) * 180.0 / count, 7.3
     wide = sinogram(size, angles) * (1.5 / (0.45 * size))
     place = np.arange(size)
     moved = np.stack([np.interp(place - offset, place, line) for line in wide])
     rng = np.random.default_rng(1)
-    stack = np.stack([counted(moved, rng) for _ in range(16)], axis=1)
+    stack = np.stack([counted(moved, rng) for _ in range(16)], axis=1) + gain * rng.normal(size=(16, size))
     true = 0.5 * (size - 1) + offset
     start = time.perf_counter()
     found = find_axis(stack, angles)
@@ -130,7 +130,9 @@ def compare_axis(size: int, count: int, *, slow: bool) -> None:
         rows.append(["algotom find_center_vo, 1 row", float(column - true), "-", 1e3 * (time.perf_counter() - start)])
     elif slow:
         print("algotom is not installed, left out")
-    show(f"rotation axis, {size} columns, {count} angles", ["", "error px", "sigma px", "ms"], rows)
+    show(
+        f"rotation axis, {size} columns, {count} angles, rings of {gain:.0%}", ["", "error px", "sigma px", "ms"], rows
+    )
 
 
 def main() -> None:
@@ -142,7 +144,8 @@ def main() -> None:
     compare(512, 4 if quick else 12)
     if not quick:
         compare(2048, 3)
-    compare_axis(512, 361, slow=not quick)
+    for gain in (0.0, 0.02):
+        compare_axis(512, 361, gain=gain, slow=not quick)
 
 
 if __name__ == "__main__":

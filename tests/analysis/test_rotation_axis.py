@@ -91,6 +91,17 @@ def test_what_stays_on_the_detector_does_not_pull_the_axis(blobs, kind, order, w
     assert abs(found.column - axis) < 4 * found.sigma
 
 
+def test_an_object_alike_from_both_sides_has_an_axis(blobs) -> None:
+    """Little is left of the difference of its views; an object that is round about its axis has its moments alone."""
+    angles, axis = np.linspace(0, 180, 61), 44.3
+    round_one = np.exp(-(((np.arange(96) - axis) / 12) ** 4))
+    for part, method in ((0.1, "opposite"), (0.0, None)):
+        views = noisy(round_one + part * blobs.projections(angles, (48, 96), axis=axis), 3000)
+        found = find_axis(views + 0.01 * pattern("pixels", (48, 96), 1), angles, method=method)
+        assert abs(found.column - axis) < max(0.05, 4 * found.sigma)
+        assert found.sigma < 0.05
+
+
 @pytest.mark.parametrize(("kind", "strength"), [("pixels", 0.02), ("columns", 0.003)])
 def test_moments_know_what_stays_on_the_detector(blobs, kind, strength) -> None:
     """Without opposite views nothing takes it off: sigma holds, or the axis is refused."""
