@@ -114,6 +114,7 @@ def calibration_from_references(
     *,
     mixtures: int = 9,
     search: tuple[float, float] | None = None,
+    axis_sigma: ArrayLike = 0.0,
 ) -> Calibration:
     """Calibrate by reference spectra, read as the data are read.
 
@@ -134,6 +135,9 @@ def calibration_from_references(
         Points of the curve per pair of neighbours, both ends included.
     search : (low, high), optional
         Range of the crossing in eV, as given to ``fit_edges``.
+    axis_sigma : array_like
+        Uncertainty in eV of the axis of the references, one for all or one each: ``EnergyShift.sigma`` of those aligned
+        by a foil of their own. It is not in their noise and usually larger.
 
     Raises
     ------
@@ -151,9 +155,14 @@ def calibration_from_references(
     if len(elements) > 1:
         raise CalibrationError(f"references are of different elements: {', '.join(sorted(elements))}")
     grid = np.unique(np.asarray(energies, dtype=np.float64))
-    ordered = sorted(references, key=lambda pair: pair[1])
+    axes = np.broadcast_to(np.asarray(axis_sigma, dtype=np.float64), (len(references),))
+    if not (axes >= 0).all():
+        raise CalibrationError(f"axis_sigma {axes.min()} eV is not 0 or more")
+    order = np.argsort([valence for _, valence in references], kind="stable")
+    ordered = [references[i] for i in order]
     shapes = [_resampled(spectrum, grid, normalisation) for spectrum, _ in ordered]
-    sigmas = [_edge_sigma(spectrum, normalisation, search) for spectrum, _ in ordered]
+    noise = [_edge_sigma(spectrum, normalisation, search) for spectrum, _ in ordered]
+    sigmas = np.hypot(noise, axes[order])
     points: list[tuple[float, float, float]] = []
     for k in range(len(ordered) - 1):
         for f in np.linspace(0.0, 1.0, mixtures)[1 if k else 0 :]:

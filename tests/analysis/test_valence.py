@@ -68,6 +68,14 @@ def test_uncertainties_of_references_are_carried_along():
     np.testing.assert_allclose(found.sigma, np.hypot(found.systematic, found.statistical))
 
 
+def test_uncertainties_of_the_axes_of_references_are_carried_along():
+    low, high = REFERENCES
+    curve = calibration_from_references([high, low], FINE, WINDOWS, axis_sigma=[0.3, 0.1])
+    np.testing.assert_allclose(curve.sigmas[[0, -1]], [0.1, 0.3], rtol=0.01)  # the references themselves are smooth
+    with pytest.raises(CalibrationError, match=r"axis_sigma -0\.1 eV is not 0 or more"):
+        calibration_from_references(REFERENCES, FINE, WINDOWS, axis_sigma=-0.1)
+
+
 def test_reference_uncertainty_is_that_of_simulated_references():
     rng = np.random.default_rng(4)
     energies, sigmas, at = np.array([8342.0, 8344.5, 8346.0]), np.array([0.1, 0.15, 0.05]), np.array([8343.1, 8345.2])
