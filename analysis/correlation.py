@@ -20,6 +20,7 @@ _COARSE = 128
 _PASSES = 4
 _SETTLED = 0.1  # pixels of the window
 _LEAST_MOVE = 0.25  # pixels of the window, to see what it holds back
+_MOVED = 1e-3  # pixels; over less, rounding is all that is seen
 _MOST_HELD = 0.95
 _FURTHEST = 4.0  # pixels of the window at a time: over more, what it holds back is not linear
 _ROUNDING = 1e-7  # of the largest value: less is no structure
@@ -86,38 +87,32 @@ def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
     the shift found so far, for it holds the peak back: little where the structure is fine, much where the object
     is broad and fills the field. How much is seen from two positions of the window, and allowed for.
     """
-    factor = max(1, min(pairs[0][0].shape) // _COARSE)
-    dy, dx, near, rival, search = 0.0, 0.0, reach, 0.0, True
-    band = bands[0]
-    if factor > 1:
-        binned = _Spectra.of([(_binned(a, factor), _binned(b, factor)) for a, b in pairs])
-        coarse = binned.within(Band(1.0, max(2.0, band.coarse / factor)))
-        if coarse is None:
-            return NO_PEAK
-        dy, dx, rival = coarse.highest(reach / factor + 1.0)
-        start = coarse.refined(dy, dx)
-        dy, dx, near = start.dy * factor, start.dx * factor, 2.0 * factor
-        search = not start.sigma * factor < band.fine / 3
-    shift = last_shift = np.array([dy, dx])
+    start = _start(pairs, bands[0], reach)
+    if start is None:
+        return NO_PEAK
+    rival = start.rival
+    shift = last_shift = np.array([start.dy, start.dx])
     furthest = 0.5 * np.array(pairs[0][0].shape)
     held = last_step = np.zeros(2)
     for number in range(_PASSES):
         whole = (round(shift[0]), round(shift[1]))
         rest = (shift[0] - whole[0], shift[1] - whole[1])
         spectra = _Spectra.of([_overlap(a, b, whole) for a, b in pairs], rest)
-        in_band = spectra.within(band)
+        in_band = spectra.within(bands[0])
         if in_band is None:
             return NO_PEAK
         cross = in_band
-        if number == 0 and search:
-            first_y, first_x, next_highest = cross.highest(near)
-            rest, rival = (first_y, first_x), rival if factor > 1 else next_highest
+        if number == 0 and start.within > 0:
+            first_y, first_x, next_highest = cross.highest(start.within)
+            rest, rival = (first_y, first_x), next_highest if rival is None else rival
         peak = cross.refined(*rest)
         step = np.array([peak.dy, peak.dx]) + whole - shift
         if number == 0:
             to_go = np.copysign(np.maximum(np.abs(step), _LEAST_MOVE), step)
         else:
-            held = np.clip(1.0 + (step - last_step) / (shift - last_shift), 0.0, _MOST_HELD)
+            moved = shift - last_shift
+            slope = np.divide(step - last_step, moved, out=held - 1.0, where=np.abs(moved) > _MOVED)
+            held = np.clip(1.0 + slope, 0.0, _MOST_HELD)
             to_go = np.clip(step / (1.0 - held), -_FURTHEST, _FURTHEST)
         last_shift, last_step = shift, step
         if number > 0 and np.max(np.abs(to_go)) < _SETTLED:
@@ -135,10 +130,42 @@ def locate(pairs: list[Pair], bands: tuple[Band, ...], reach: float) -> Peak:
         dy=float(dy),
         dx=float(dx),
         sigma=max(peak.sigma, scatter) / (1.0 - float(held.max())),
-        rival=rival,
+        rival=rival or 0.0,
         discord=discord_of_sizes(Turned.of(spectra.cross, spectra.shape[1], place, spectra.inflation)),
         asymmetry=asymmetry(Turned.of(cross.values, spectra.shape[1], place, spectra.inflation), reach),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Start:
+    """Where to look for the maximum at full resolution.
+
+    Attributes
+    ----------
+    dy, dx : pixels
+    within : pixels around it in which the highest point is to be found; 0 where the place is good enough
+    rival : height of the next maximum over that of the first; None where that is not known yet
+    """
+
+    dy: float
+    dx: float
+    within: float
+    rival: float | None
+
+
+def _start(pairs: list[Pair], band: Band, reach: float) -> _Start | None:
+    """Maximum at reduced resolution, for large images; None where there is no structure."""
+    factor = max(1, min(pairs[0][0].shape) // _COARSE)
+    if factor == 1:
+        return _Start(0.0, 0.0, reach, None)
+    binned = _Spectra.of([(_binned(a, factor), _binned(b, factor)) for a, b in pairs])
+    coarse = binned.within(Band(1.0, max(2.0, band.coarse / factor)))
+    if coarse is None:
+        return None
+    dy, dx, rival = coarse.highest(reach / factor + 1.0)
+    found = coarse.refined(dy, dx)
+    good = found.sigma * factor < band.fine / 3
+    return _Start(found.dy * factor, found.dx * factor, 0.0 if good else 2.0 * factor, rival)
 
 
 @dataclass(frozen=True, slots=True)

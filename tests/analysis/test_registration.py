@@ -205,6 +205,13 @@ def test_a_lattice_raises_the_alarm() -> None:
     assert not found.trusted
 
 
+def test_an_image_lies_on_itself() -> None:
+    image = counted(particle(256, 1.0), 1000, 0)
+    found = find_shift(image, image)
+    assert found.trusted
+    assert (found.dy, found.dx) == pytest.approx((0.0, 0.0), abs=1e-3)
+
+
 def test_an_empty_image_raises_the_alarm_and_gives_no_number() -> None:
     found = find_shift(particle(64, 1.0), np.zeros((64, 64)))
     assert not found.trusted
