@@ -18,8 +18,8 @@ Pair = tuple[Image, Image]
 
 _COARSE = 128
 _PASSES = 4
-_SETTLED = 0.1  # pixels of the window
-_LEAST_MOVE = 0.25  # pixels of the window, to see what it holds back
+_SETTLED = 0.11  # pixels of the window: what it holds back is linear over that
+_LEAST_MOVE = 0.1  # pixels of the window, to see what it holds back
 _MOVED = 1e-3  # pixels; over less, rounding is all that is seen
 _MOST_HELD = 0.95
 _FURTHEST = 4.0  # pixels of the window at a time: over more, what it holds back is not linear

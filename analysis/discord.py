@@ -17,6 +17,8 @@ import scipy.fft
 from numba import njit
 from numpy.typing import NDArray
 
+from analysis.windowing import low_frequencies
+
 _RINGS = 96
 _SIZES = ((1.0, 2.0), (1.5, 3.0), (2.0, 4.0), (3.0, 6.0), (4.0, 8.0), (6.0, 12.0), (3.0, 24.0), (1.5, 12.0))
 
@@ -44,14 +46,10 @@ class Turned:
     @staticmethod
     def of(cross: NDArray[np.complex64], columns: int, shift: tuple[float, float], inflation: float) -> Turned:
         """Turn a cross-spectrum (row, column // 2 + 1) of images with so many columns by `shift` (row, column)."""
-        rows = len(cross)
-        high, wide = max(rows // 4, 2), max(columns // 4, 2)
-        low = np.concatenate([cross[:high, : wide + 1], cross[-high:, : wide + 1]])
-        fy = (2.0 * np.pi / rows * np.concatenate([np.arange(high), np.arange(-high, 0)])).astype(np.float32)
-        fx = (2.0 * np.pi / columns * np.arange(wide + 1)).astype(np.float32)
+        low, fy, fx = low_frequencies(cross, columns)
         low *= np.exp(1j * fy * shift[0]).astype(np.complex64)[:, None]
         low *= np.exp(1j * fx * shift[1]).astype(np.complex64)
-        return Turned(low, fy, fx, (rows / (2 * high), columns / (2 * wide)), inflation)
+        return Turned(low, fy, fx, (len(cross) / len(fy), columns / (2 * len(fx) - 2)), inflation)
 
 
 def discord_of_sizes(turned: Turned) -> float:

@@ -9,7 +9,7 @@ import numpy as np
 import scipy.fft
 from numpy.typing import NDArray
 
-from analysis.windowing import taper, windowed
+from analysis.windowing import low_frequencies, taper, windowed
 
 _BLOCK = 16.0  # smoothing lengths: further apart, noise in the pass band is independent
 Image = NDArray[np.float32]
@@ -29,11 +29,15 @@ def local_scatter(pairs: Iterable[tuple[Image, Image]], shift: tuple[float, floa
     fine : pixels, standard deviation of the smoothing
     """
     scores, curvature = None, np.zeros((2, 2))
+    size = _BLOCK * fine
     for reference, moving in pairs:
         first, second = _aligned(reference, moving, shift, half)
-        rows, columns = np.gradient(first), np.gradient(second)
-        here = [_blocks(0.5 * (first * b - second * a), fine) for a, b in zip(rows, columns, strict=True)]
-        curvature += [[float(np.sum(a * b)) for b in columns] for a in rows]
+        along = first.shape[1] / reference.shape[0], first.shape[2] / reference.shape[1]
+        here = [
+            _blocks(0.5 * (first[0] * b - second[0] * a), along, size)
+            for a, b in zip(first[1:], second[1:], strict=True)
+        ]
+        curvature += np.einsum("iyx,jyx->ij", first[1:], second[1:])
         scores = np.asarray(here) if scores is None else scores + here
     if scores is None or not np.linalg.det(curvature) > 0:
         return math.inf
@@ -42,20 +46,25 @@ def local_scatter(pairs: Iterable[tuple[Image, Image]], shift: tuple[float, floa
 
 
 def _aligned(reference: Image, moving: Image, shift: tuple[float, float], half: Image) -> tuple[Image, Image]:
-    """Both images in the pass band, the moving one shifted back."""
+    """Both images in the pass band, the moving one shifted back, each with its slopes: (3, row, column).
+
+    They are sampled at half the resolution, which holds all of the pass band that counts.
+    """
     rows, columns = reference.shape
-    a = windowed(reference, (taper(rows, 0.0), taper(columns, 0.0)))
-    b = windowed(moving, (taper(rows, shift[0]), taper(columns, shift[1])))
-    a *= half
-    b *= half
-    b *= np.exp(2j * np.pi * scipy.fft.fftfreq(rows) * shift[0]).astype(np.complex64)[:, None]
-    b *= np.exp(2j * np.pi * scipy.fft.rfftfreq(columns) * shift[1]).astype(np.complex64)
-    first, second = (scipy.fft.irfft2(spectrum, s=reference.shape) for spectrum in (a, b))
-    return first, second
+    weight, fy, fx = low_frequencies(half.astype(np.complex64), columns)
+    out = []
+    for image, (dy, dx) in ((reference, (0.0, 0.0)), (moving, shift)):
+        low, _, _ = low_frequencies(windowed(image, (taper(rows, dy), taper(columns, dx))), columns)
+        low *= weight
+        low *= np.exp(1j * fy * dy).astype(np.complex64)[:, None]
+        low *= np.exp(1j * fx * dx).astype(np.complex64)
+        spectra = np.stack([low, 1j * fy[:, None] * low, 1j * fx * low])
+        out.append(scipy.fft.irfft2(spectra, s=(len(fy), 2 * len(fx) - 2)))
+    return out[0], out[1]
 
 
-def _blocks(values: Image, fine: float) -> NDArray[np.float64]:
-    """Sums over square blocks; those at the far borders may be smaller."""
-    size = round(_BLOCK * fine)
-    sums = np.add.reduceat(values, np.arange(0, values.shape[0], size), axis=0, dtype=np.float64)
-    return np.add.reduceat(sums, np.arange(0, values.shape[1], size), axis=1).ravel()
+def _blocks(values: Image, along: tuple[float, float], size: float) -> NDArray[np.float64]:
+    """Sums over square blocks of `size` pixels, for values sampled `along` times a pixel; the last may be smaller."""
+    steps = [max(round(size * samples), 1) for samples in along]
+    sums = np.add.reduceat(values, np.arange(0, values.shape[0], steps[0]), axis=0, dtype=np.float64)
+    return np.add.reduceat(sums, np.arange(0, values.shape[1], steps[1]), axis=1).ravel()

@@ -51,3 +51,18 @@ def _plane(
     matrix = [[moment(a[0] + b[0], a[1] + b[1]) for b in powers] for a in powers]
     values = [float(wy * y**py @ right[:, 2 * px] - wy**2 * y**py @ right[:, 2 * px + 1]) for py, px in powers]
     return np.linalg.solve(matrix, values).astype(np.float32)
+
+
+def low_frequencies(
+    spectrum: NDArray[np.complex64], columns: int
+) -> tuple[NDArray[np.complex64], NDArray[np.float32], NDArray[np.float32]]:
+    """Part of a real transform (row, columns // 2 + 1) up to a quarter of a cycle per pixel, a transform itself.
+
+    Returned with its frequencies along rows and columns, in radians per pixel.
+    """
+    rows = len(spectrum)
+    high, wide = max(rows // 4, 2), max(columns // 4, 2)
+    low = np.concatenate([spectrum[:high, : wide + 1], spectrum[-high:, : wide + 1]])
+    fy = (2.0 * np.pi / rows * np.concatenate([np.arange(high), np.arange(-high, 0)])).astype(np.float32)
+    fx = (2.0 * np.pi / columns * np.arange(wide + 1)).astype(np.float32)
+    return low, fy, fx
