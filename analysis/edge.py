@@ -10,10 +10,10 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from analysis import crossing
+from analysis import brackets, crossing, cubics
 from analysis.edge_correction import corrected
 from analysis.edge_map import Code, Edge, EdgeMap
-from analysis.edge_reading import edge_map, read_edges, with_voxel_noise
+from analysis.edge_reading import ROWS_WITHOUT_WHITE_LINE, edge_map, read_edges, with_voxel_noise
 from analysis.edge_tables import (
     HalfHeight,
     edge_reader,
@@ -46,6 +46,7 @@ def fit_edges(
     search: tuple[float, float] | None = None,
     least_jump: float = LEAST_JUMP,
     largest_sigma: float = LARGEST_SIGMA,
+    white_line: bool = True,
     threads: int | None = None,
 ) -> EdgeMap:
     """Read the edge of every voxel from its spectrum projected on a noise-weighted low-rank basis.
@@ -63,6 +64,7 @@ def fit_edges(
     search : eV, range of the crossing and of the highest point; default between the two windows
     least_jump : smallest jump over its sigma
     largest_sigma : eV, edges less certain than this are not reported
+    white_line : read white lines as well; without them a map takes less time, and they are NaN
     threads : None takes all cores this process may use
 
     Raises
@@ -89,11 +91,11 @@ def fit_edges(
         voxel_noise=voxel_noise is None,
         limits=(least_jump, largest_sigma),
     )
-    reader = corrected(reader, chosen)
-    out, code = read_edges(reader, values, threads=threads, with_coarse=voxel_noise is not None)
+    reader = corrected(reader, chosen, white_line=white_line)
+    out, code = read_edges(reader, values, threads=threads, white_line=white_line, with_coarse=voxel_noise is not None)
     if voxel_noise is not None:
         with_voxel_noise(out, code, reader, voxel_noise * ratio[:, None].astype(np.float32), largest_sigma)
-    return edge_map(out, code, reader, basis, wanted)
+    return edge_map(out if white_line else out[:ROWS_WITHOUT_WHITE_LINE], code, reader, basis, wanted)
 
 
 def half_height(
@@ -148,14 +150,14 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
         return nothing(Code.NOT_MEASURED)
     if not jump > 1e-12 * np.abs(values).max() or jump < LEAST_JUMP * jump_sigma:
         return nothing(Code.NO_JUMP)
-    at, peak = np.empty(1, np.int32), np.empty(1, np.int32)
-    crossing.find_brackets(height, 1, maps.first, maps.last, at, peak)
+    at, peak, work = np.empty(1, np.int32), np.empty(1, np.int32), np.empty((brackets.WORK_ROWS, 1), np.int32)
+    brackets.find_brackets(height.astype(np.float32), 1, maps.first, maps.last, at, peak, work)
     if at[0] < 0:
         return nothing(Code.OUT_OF_RANGE if height[maps.first, 0] >= 0 else Code.NO_CROSSING)
     knots, slopes = knot_table(maps.knots), np.empty_like(height)
-    crossing.slopes_at_knots(height, 1, knots, slopes)
+    cubics.slopes_at_knots(height, 1, knots, 0, len(knots) - 1, slopes)
     found = np.empty((6, 1))
-    crossing.refine_crossings(height, slopes, 1, at, knots, found)
+    cubics.refine_crossings(height, slopes, 1, at, knots, found)
     x, slope, step, rise = found[:4, 0]
     coarse = step * crossing.step_error(rise / jump)
     value, _ = interpolation(maps.knots, np.array([x]))
@@ -163,7 +165,7 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
     if sigma > LARGEST_SIGMA:
         return nothing(Code.TOO_NOISY)
     white, white_sigma, top = nan, nan, nan
-    crossing.refine_peaks(height, slopes, 1, peak, knots, found)
+    cubics.refine_peaks(height, slopes, 1, peak, knots, found, at)
     p, curvature, height_there = found[:3, 0]
     if peak[0] < maps.last and curvature < 0:
         _, steep = interpolation(maps.knots, np.array([p]))

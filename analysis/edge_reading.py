@@ -24,11 +24,16 @@ def read_edges(
     spectra: Float32Array,
     *,
     threads: int | None = None,
+    white_line: bool = True,
     with_coarse: bool = False,
 ) -> tuple[Float32Array, NDArray[np.uint8]]:
-    """Run the kernel over spectra [E, N]; returns the rows of `crossing.read_tile` and the codes."""
+    """Run the kernel over spectra [E, N]; returns the rows of `crossing.read_tile` and the codes.
+
+    `with_coarse` asks for the last row, and so for the white line too.
+    """
     count = spectra.shape[1]
-    out = np.empty((ROWS + int(with_coarse), count), np.float32)
+    rows = ROWS + 1 if with_coarse else ROWS if white_line else ROWS_WITHOUT_WHITE_LINE
+    out = np.empty((rows, count), np.float32)
     code = np.empty(count, np.uint8)
 
     def run(low: int, high: int) -> None:
@@ -48,7 +53,8 @@ def read_part(
     code: NDArray[np.uint8],
 ) -> None:
     """Read the voxels low..high of `spectra` into `out` and `code` from place `first` on."""
-    crossing.read_spectra(spectra, low, high, first, reader.weights, reader.inverse_sigma, reader.arguments, out, code)
+    given = reader.coefficients
+    crossing.read_spectra(spectra, low, high, first, reader.weights, reader.inverse_sigma, given, out, code)
 
 
 def in_parts(run: Callable[[int, int], None], count: int, threads: int | None, *, most: int | None = None) -> None:
@@ -108,7 +114,7 @@ def with_voxel_noise(
         (4, reader.slope_response, reader.at_peak),
         (2, reader.jump_response, reader.of_jump[None]),
     )
-    origin, per_ev = reader.arguments[7][3:5]
+    origin, per_ev = reader.origin, reader.per_ev
     for row, response, table in reads:
         known = np.isfinite(out[row])
         place = (np.nan_to_num(out[row]) - origin) * per_ev + 0.5 if row != 2 else np.zeros(code.size)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.crossing import Coefficients, Tables
 from analysis.lowrank import Basis, Projection, projection
+from analysis.products import padded
 from analysis.spectra import FloatArray, Normalisation, line_operator
 
 PRIOR_FREEDOM = 8.0  # weight of the given noise against a voxel's residual, degrees of freedom; until it is measured
@@ -48,13 +49,12 @@ class EdgeReader:
     Attributes
     ----------
     reference : eV; kernels count positions from here
-    weights : float32 [k, E], inverse_sigma : float32 [E], for the projection
-    arguments : what `crossing.read_sums` takes
+    weights : float32 [k, E], inverse_sigma : float32 [E], for the projection, `padded` as it needs them
+    coefficients : what `crossing.read_sums` takes
     normalisation : windows and orders as used
     sigma : float64 [E], noise of the spectra
     origin, per_ev : first position and points per eV of the grid of the tables below
-    at_edge, at_peak : float32 [x, 7], what `crossing.look_up` needs on an even grid of positions, for the height and
-        for its slope
+    at_edge, at_peak : float32 [x, 7], `lookup_table` on an even grid of positions, for the height and for its slope
     of_jump : float32 [2], the same of the jump
     height_response, slope_response, jump_response : float32 [x, E] or [1, E], what these are of the spectrum
     raw_height, raw_slope : float32 [x, E], the same without the basis; None where not all its energies are measured
@@ -63,7 +63,7 @@ class EdgeReader:
     reference: float
     weights: NDArray[np.float32]
     inverse_sigma: NDArray[np.float32]
-    arguments: tuple[Any, ...]
+    coefficients: Coefficients
     normalisation: Normalisation | None
     sigma: FloatArray
     origin: float
@@ -214,31 +214,31 @@ def edge_reader(
     everything = measured.size == basis.energies.size and basis.rank < basis.energies.size
     per_ev = f32((fine.size - 1) / (fine[-1] - fine[0]))
     read = projected.gain @ projected.weights
-    tables = (
-        knot_table(knots).astype(f32),
-        maps.first,
-        maps.last,
-        f32(fine[0]),
-        per_ev,
-        at_edge,
-        at_peak,
-        of_jump,
+    tables = Tables(
+        knots=knot_table(knots).astype(f32),
+        first=maps.first,
+        last=maps.last,
+        origin=f32(fine[0]),
+        per_ev=per_ev,
+        at_edge=for_kernel(at_edge),
+        at_peak=for_kernel(at_peak),
+        of_jump=of_jump,
     )
     freedom = _freedom(projected) + extra_freedom if voxel_noise else 0.0
     return EdgeReader(
         reference=reference,
-        weights=np.ascontiguousarray(projected.weights, dtype=f32),
-        inverse_sigma=(1 / sigma).astype(f32),
-        arguments=(
-            np.ascontiguousarray(rows @ projected.gain, dtype=f32),
-            np.ascontiguousarray((jump @ projected.gain)[None], dtype=f32),
-            f32(maps.fixed[0]),
-            f32(maps.fixed[1]),
-            np.ascontiguousarray(projected.whitener, dtype=f32),
-            f32(freedom),
-            f32(PRIOR_FREEDOM),
-            tables,
-            (f32(limits[0]), f32(limits[1])),
+        weights=padded(projected.weights, 4, 10),
+        inverse_sigma=padded(1 / sigma, 10),
+        coefficients=Coefficients(
+            rows=padded(np.vstack([rows, jump]) @ projected.gain, 4, 4),
+            fixed_half=f32(maps.fixed[0]),
+            fixed_jump=f32(maps.fixed[1]),
+            whitener=np.ascontiguousarray(projected.whitener, dtype=f32),
+            freedom=f32(freedom),
+            prior_freedom=f32(PRIOR_FREEDOM),
+            tables=tables,
+            least_jump=f32(limits[0]),
+            largest_sigma=f32(limits[1]),
         ),
         normalisation=maps.normalisation,
         sigma=sigma,
@@ -261,7 +261,12 @@ def _freedom(projected: Projection) -> float:
 
 
 def lookup_table(maps: FloatArray, slopes: FloatArray, basis: Basis, projected: Projection) -> NDArray[np.float32]:
-    """Return the columns of `crossing.look_up` for ``maps @ spectrum`` and its slope; without any correction yet."""
+    """Return what is to be known at each of the positions `maps` [x, E] stands for; without any correction yet.
+
+    Columns: photon noise of ``maps @ spectrum`` and signal held back (variances), correction of the position (eV),
+    photon noise of the slope, usual slope over the jump, its spread (variance) from voxel to voxel, and the shift by
+    noise on a curved spectrum (eV, times the jump squared).
+    """
     table = np.zeros((len(maps), 7))
     rows = maps @ basis.vectors
     table[:, 0] = _variance(rows, projected.noise)
@@ -271,8 +276,14 @@ def lookup_table(maps: FloatArray, slopes: FloatArray, basis: Basis, projected: 
     return table.astype(np.float32)
 
 
+def for_kernel(table: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the columns [x, 6] of `crossing.look_up` from those of `lookup_table`."""
+    noise, held_back, correction, slope_noise, usual_slope, spread, bent = table.T
+    return np.stack([noise, held_back, slope_noise / spread, usual_slope, bent, correction], axis=1)
+
+
 def _variance(rows: FloatArray, covariance: FloatArray) -> FloatArray:
-    return np.asarray(np.einsum("ij,jk,ik->i", rows, covariance, rows, optimize=True))
+    return np.asarray((rows @ covariance * rows).sum(axis=1))
 
 
 def _table_size(knots: FloatArray) -> int:

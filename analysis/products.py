@@ -12,11 +12,9 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.terms import FAST, dot_five, dot_four, five, five_at, five_rows, four, four_at, four_rows, times_five
+
 Array = NDArray[Any]
-
-# NaN must survive: no "nnan" and "ninf" here, they mark voxels that were not measured.
-FAST = {"reassoc", "contract", "arcp", "nsz", "afn"}
-
 
 LINE = 64  # bytes of a cache line, and of the widest vectors
 
@@ -33,42 +31,17 @@ def room(rows: int, columns: int, like: Array) -> Any:
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def three_rows(rows: Array, source: Array, start: int, count: int, out: Array, i: int) -> None:
-    """Add rows i, i + 1, i + 2 of the product in `multiply`."""
-    n = rows.shape[1]
-    x, y, z = out[i], out[i + 1], out[i + 2]
-    for j in range(0, n - n % 4, 4):
-        three_rows_of_four(rows, source, j, start, count, out, i)
-    for j in range(n - n % 4, n):
-        a, x0, y0, z0 = source[j, start : start + count], rows[i, j], rows[i + 1, j], rows[i + 2, j]
-        for v in range(count):
-            x[v] += x0 * a[v]
-            y[v] += y0 * a[v]
-            z[v] += z0 * a[v]
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def multiply(rows: Array, source: Array, start: int, count: int, out: Array) -> None:
-    """Set ``out[:, :count] = rows @ source[:, start:start + count]``; rows [m, n], source [n, N], out [m, TILE].
+    """Set ``out[:, :count] = rows @ source[:, start:start + count]``; source [n, N], out [m, TILE].
 
-    Blocks of three rows and four terms keep the arithmetic in registers; the last block overlaps the one before.
+    `rows` [m, n] is `padded` to fours: with zeros beyond the rows of `source`.
     """
     m, n = rows.shape
-    four = n - n % 4
-    out[:, :count] = 0
-    for block in range(0, m - 2, 3):
-        three_rows(rows, source, start, count, out, block)
-    if m % 3 and m > 3:
-        out[m - 3 : m, :count] = 0
-        three_rows(rows, source, start, count, out, m - 3)
-    for i in range(m if m < 3 else 0):
-        x = out[i]
-        for j in range(0, four, 4):
-            row_of_four(rows, source, j, start, count, out, i)
-        for j in range(four, n):
-            a, x0 = source[j, start : start + count], rows[i, j]
-            for v in range(count):
-                x[v] += x0 * a[v]
+    for i in range(0, m, 4):
+        for j in range(0, n - 4, 8):
+            set_eight_terms(rows, source, j, start, count, out, i, j > 0)
+        if n % 8:
+            set_four_terms(rows, source, n - 4, start, count, out, i, n > 4)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -77,70 +50,103 @@ def project(
 ) -> None:
     """Set `sums` to ``weights @ source[:, start:start + count]`` and `squares` to those of source over sigma, summed.
 
-    Four energies at a time are read from memory and used for everything while they are in the nearest cache.
+    `weights` [k, E] is `padded` to fours and tens, `inverse_sigma` [E] to tens. Each energy is read from memory once,
+    ten at a time in long runs; while the memory delivers them the first four rows and the squares are worked out.
     """
-    k, n = weights.shape
-    four = n - n % 4
     sums[:, :count] = 0
     squares[:count] = 0
-    for j in range(0, four, 4):
-        four_squares(inverse_sigma, source, j, start, count, squares)
-        for i in range(0, k - 2, 3):
-            three_rows_of_four(weights, source, j, start, count, sums, i)
-        for i in range(k - k % 3, k):
-            row_of_four(weights, source, j, start, count, sums, i)
-    for j in range(four, n):
-        a, s = source[j, start : start + count], inverse_sigma[j]
+    for j in range(0, weights.shape[1], 10):
+        add_ten_energies(weights, inverse_sigma, source, j, start, count, sums, 0, squares)
+        for i in range(4, weights.shape[0], 4):
+            add_ten_energies(weights, inverse_sigma, source, j, start, count, sums, i, None)
+
+
+def padded(matrix: Array, *multiples: int) -> Array:
+    """Return an array as float32 with zeros up to multiples of the numbers given, one for each of its axes."""
+    pad = [(0, -size % multiple) for size, multiple in zip(np.shape(matrix), multiples, strict=True)]
+    return np.pad(np.asarray(matrix, np.float32), pad)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def set_four_terms(rows: Array, source: Array, j: int, start: int, count: int, out: Array, i: int, add: bool) -> None:
+    """Set rows i to i + 3 of `out` to the terms j to j + 3 of `multiply`, or add them to what is there."""
+    a = four_rows(source, j, start, start + count)
+    w, x, y, z = out[i], out[i + 1], out[i + 2], out[i + 3]
+    of_w, of_x, of_y, of_z = four(rows[i], j), four(rows[i + 1], j), four(rows[i + 2], j), four(rows[i + 3], j)
+    if add:
         for v in range(count):
-            squares[v] += s * a[v] * s * a[v]
-        for i in range(k):
-            x, w = sums[i], weights[i, j]
-            for v in range(count):
-                x[v] += w * a[v]
+            here = four_at(a, v)
+            w[v] += dot_four(of_w, here)
+            x[v] += dot_four(of_x, here)
+            y[v] += dot_four(of_y, here)
+            z[v] += dot_four(of_z, here)
+    else:
+        for v in range(count):
+            here = four_at(a, v)
+            w[v] = dot_four(of_w, here)
+            x[v] = dot_four(of_x, here)
+            y[v] = dot_four(of_y, here)
+            z[v] = dot_four(of_z, here)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def four_squares(inverse_sigma: Array, source: Array, j: int, start: int, count: int, squares: Array) -> None:
-    """Add the squares of rows j to j + 3 in `project`."""
-    stop = start + count
-    a, b, c, d = source[j, start:stop], source[j + 1, start:stop], source[j + 2, start:stop], source[j + 3, start:stop]
-    s0, s1, s2, s3 = inverse_sigma[j], inverse_sigma[j + 1], inverse_sigma[j + 2], inverse_sigma[j + 3]
-    for v in range(count):
-        av, bv, cv, dv = s0 * a[v], s1 * b[v], s2 * c[v], s3 * d[v]
-        squares[v] += (av * av + bv * bv) + (cv * cv + dv * dv)
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
-def row_of_four(rows: Array, source: Array, j: int, start: int, count: int, out: Array, i: int) -> None:
-    """Add terms j to j + 3 of row i of a product."""
-    stop = start + count
-    a, b, c, d = source[j, start:stop], source[j + 1, start:stop], source[j + 2, start:stop], source[j + 3, start:stop]
-    x, x0, x1, x2, x3 = out[i], rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
-    for v in range(count):
-        x[v] += (x0 * a[v] + x1 * b[v]) + (x2 * c[v] + x3 * d[v])
-
-
-@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy", inline="always")
-def three_rows_of_four(rows: Array, source: Array, j: int, start: int, count: int, out: Array, i: int) -> None:
-    """Add terms j to j + 3 of rows i to i + 2 of a product."""
-    stop = start + count
-    a, b, c, d = source[j, start:stop], source[j + 1, start:stop], source[j + 2, start:stop], source[j + 3, start:stop]
-    x, y, z = out[i], out[i + 1], out[i + 2]
-    x0, x1, x2, x3 = rows[i, j], rows[i, j + 1], rows[i, j + 2], rows[i, j + 3]
-    y0, y1, y2, y3 = rows[i + 1, j], rows[i + 1, j + 1], rows[i + 1, j + 2], rows[i + 1, j + 3]
-    z0, z1, z2, z3 = rows[i + 2, j], rows[i + 2, j + 1], rows[i + 2, j + 2], rows[i + 2, j + 3]
-    for v in range(count):
-        av, bv, cv, dv = a[v], b[v], c[v], d[v]
-        x[v] += (x0 * av + x1 * bv) + (x2 * cv + x3 * dv)
-        y[v] += (y0 * av + y1 * bv) + (y2 * cv + y3 * dv)
-        z[v] += (z0 * av + z1 * bv) + (z2 * cv + z3 * dv)
+def set_eight_terms(rows: Array, source: Array, j: int, start: int, count: int, out: Array, i: int, add: bool) -> None:
+    """Set rows i to i + 3 of `out` to the terms j to j + 7 of `multiply`, or add them to what is there."""
+    a, b = four_rows(source, j, start, start + count), four_rows(source, j + 4, start, start + count)
+    w, x, y, z = out[i], out[i + 1], out[i + 2], out[i + 3]
+    a_w, a_x, a_y, a_z = four(rows[i], j), four(rows[i + 1], j), four(rows[i + 2], j), four(rows[i + 3], j)
+    j += 4
+    b_w, b_x, b_y, b_z = four(rows[i], j), four(rows[i + 1], j), four(rows[i + 2], j), four(rows[i + 3], j)
+    if add:
+        for v in range(count):
+            one, two = four_at(a, v), four_at(b, v)
+            w[v] += dot_four(a_w, one) + dot_four(b_w, two)
+            x[v] += dot_four(a_x, one) + dot_four(b_x, two)
+            y[v] += dot_four(a_y, one) + dot_four(b_y, two)
+            z[v] += dot_four(a_z, one) + dot_four(b_z, two)
+    else:
+        for v in range(count):
+            one, two = four_at(a, v), four_at(b, v)
+            w[v] = dot_four(a_w, one) + dot_four(b_w, two)
+            x[v] = dot_four(a_x, one) + dot_four(b_x, two)
+            y[v] = dot_four(a_y, one) + dot_four(b_y, two)
+            z[v] = dot_four(a_z, one) + dot_four(b_z, two)
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
-def subtract_explained(whitener: Array, sums: Array, start: int, count: int, squares: Array) -> None:
-    """Take ``|whitener @ sums[:, start:start + count]|**2`` from `squares`; rows of zeros cost nothing."""
+def add_ten_energies(
+    weights: Array,
+    inverse_sigma: Array,
+    source: Array,
+    j: int,
+    start: int,
+    count: int,
+    sums: Array,
+    i: int,
+    squares: Array | None,
+) -> None:
+    """Add the energies j to j + 9 to rows i to i + 3 of `project`, and to its squares unless they are None."""
+    a, b = five_rows(source, j, start, start + count), five_rows(source, j + 5, start, start + count)
+    w, x, y, z = sums[i], sums[i + 1], sums[i + 2], sums[i + 3]
+    of_w, of_x, of_y, of_z = weights[i], weights[i + 1], weights[i + 2], weights[i + 3]
+    a_w, a_x, a_y, a_z, a_s = five(of_w, j), five(of_x, j), five(of_y, j), five(of_z, j), five(inverse_sigma, j)
+    j += 5
+    b_w, b_x, b_y, b_z, b_s = five(of_w, j), five(of_x, j), five(of_y, j), five(of_z, j), five(inverse_sigma, j)
+    for v in range(count):
+        one, two = five_at(a, v), five_at(b, v)
+        w[v] += dot_five(a_w, one) + dot_five(b_w, two)
+        x[v] += dot_five(a_x, one) + dot_five(b_x, two)
+        y[v] += dot_five(a_y, one) + dot_five(b_y, two)
+        z[v] += dot_five(a_z, one) + dot_five(b_z, two)
+        if squares is not None:
+            one, two = times_five(a_s, one), times_five(b_s, two)
+            squares[v] += dot_five(one, one) + dot_five(two, two)
+
+
+@numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
+def subtract_explained(whitener: Array, sums: Array, start: int, count: int, squares: Array, explained: Array) -> None:
+    """Take ``|whitener @ sums[:, start:start + count]|**2`` from `squares`; `explained` is work space."""
     k = whitener.shape[0]
-    explained = np.empty(count, sums.dtype)
     for i in range(k):
         x, w = sums[i, start : start + count], whitener[i, i]
         for v in range(count):

@@ -115,7 +115,7 @@ class Values:
             search=reading.search,
             limits=reading.limits,
         )
-        reader = corrected(reader, self._sample[at])
+        reader = corrected(reader, self._sample[at], white_line=reading.white_line)
 
         def read(low: int, high: int, first: int, out: Float32Array, code: NDArray[np.uint8]) -> None:
             read_part(reader, self._part(at, low, high), 0, high - low, first, out, code)
@@ -198,10 +198,10 @@ class Sums:
             limits=reading.limits,
             extra_freedom=self._repeats,
         )
-        reader = corrected(reader, self._sample[at])
+        reader = corrected(reader, self._sample[at], white_line=reading.white_line)
 
         def read(low: int, high: int, first: int, out: Float32Array, code: NDArray[np.uint8]) -> None:
-            crossing.read_sums(self._sums, self._squares, low, high, first, reader.arguments, out, code)
+            crossing.read_sums(self._sums, self._squares, low, high, first, reader.coefficients, out, code)
 
         return _maps(read, reading, bounds, reader, self._basis)
 
