@@ -44,6 +44,14 @@ def aligned_zeros(size: int) -> NDArray[np.float32]:
     return raw[start : start + size]
 
 
+def zeros_of_shape(shape: tuple[int, ...], old: NDArray[np.float32] | None) -> NDArray[np.float32]:
+    """Zeros on a cache line, in the memory of `old` where it has this shape."""
+    if old is not None and old.shape == shape:
+        old.fill(0.0)
+        return old
+    return aligned_zeros(math.prod(shape)).reshape(shape)
+
+
 def _array_data(context: Any, builder: Any, array_type: Any, value: Any) -> Any:
     return context.make_array(array_type)(context, builder, value).data
 
@@ -150,6 +158,7 @@ def back_project(
     centres: Any,
     image: Any,
     size: Any,
+    window: Any,
     y_start: Any,
     y_stop: Any,
 ) -> None:
@@ -162,14 +171,18 @@ def back_project(
     cosines, sines : float32 per angle, times voxel size over pixel size
     centres : float32 per angle; sample on which the rotation axis falls, shifts of the projection included
     image : flat (y, x, lane) float32, changed in place
-    size : voxels along x and y
+    size : voxels along x and y of the whole grid
+    window : (first row, first column, columns) of the part of the grid that `image` holds
+    y_start, y_stop : rows of the grid
     """
     half = np.float32((size - 1) * 0.5)
     stride = samples * LANES
-    for x_start in range(0, size, _TILE):
+    first_row, first_column, columns = window
+    for x_start in range(first_column, first_column + columns, _TILE):
         for y_index in range(y_start, y_stop):
             y = np.float32(y_index) - half
-            first, last = _chord(y, half, x_start, min(x_start + _TILE, size))
+            first, last = _chord(y, half, x_start, min(x_start + _TILE, first_column + columns))
+            row = (y_index - first_row) * columns - first_column
             for a in range(0, cosines.size, ANGLES_PER_PASS):
                 s0 = centres[a] + y * sines[a]
                 s1 = centres[a + 1] + y * sines[a + 1]
@@ -192,7 +205,7 @@ def back_project(
                     o = a * stride
                     _gather_lanes(
                         image,
-                        (y_index * size + x_index) * LANES,
+                        (row + x_index) * LANES,
                         sinogram,
                         (
                             o + i0 * LANES,
@@ -250,22 +263,25 @@ def interleave(rows: Any, first: Any, scale: Any, sinogram: Any) -> None:
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def deinterleave(slab: Any, scale: Any, outside: Any, slices: Any, start: Any, stop: Any) -> None:
-    """Write the rows y = start..stop of an image slab (y, x, lane), times `scale`, into slices (lane, y, x).
+def deinterleave(
+    slab: Any, scale: Any, outside: Any, slices: Any, size: Any, window: Any, y_start: Any, y_stop: Any
+) -> None:
+    """Write rows y_start..y_stop of an image slab (y, x, lane), times `scale`, into slices (lane, y, x).
 
-    Beyond the inscribed circle stands `outside`.
+    Beyond the inscribed circle stands `outside`. `size` and `window` as in `back_project`.
     """
-    count, size = slices.shape[0], slices.shape[1]
     half = np.float32((size - 1) * 0.5)
-    for y_index in range(start, stop):
-        first, last = _chord(np.float32(y_index) - half, half, 0, size)
-        for lane in range(count):
+    first_row, first_column, columns = window
+    for y_index in range(y_start, y_stop):
+        y = y_index - first_row
+        begin, end = _chord(np.float32(y_index) - half, half, first_column, first_column + columns)
+        first, last = min(begin - first_column, columns), max(end - first_column, 0)
+        for lane in range(slices.shape[0]):
             for x in range(first):
-                slices[lane, y_index, x] = outside
-            for x in range(last, size):
-                slices[lane, y_index, x] = outside
+                slices[lane, y, x] = outside
+            for x in range(max(first, last), columns):
+                slices[lane, y, x] = outside
         for block in range(first, last, LANES):
-            end = min(block + LANES, last)
-            for lane in range(count):
-                for x in range(block, end):
-                    slices[lane, y_index, x] = slab[y_index, x, lane] * scale
+            for lane in range(slices.shape[0]):
+                for x in range(block, min(block + LANES, last)):
+                    slices[lane, y, x] = slab[y, x, lane] * scale

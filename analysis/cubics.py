@@ -15,7 +15,7 @@ Array = NDArray[Any]
 # Written as float32: a plain number would turn the kernels' arithmetic into float64, half as fast.
 ZERO, ONE, TWO, THREE = np.float32(0), np.float32(1), np.float32(2), np.float32(3)
 FLAT = np.float32(0.2)  # of the chord's slope: less at the crossing is not believed
-TURNS = 4  # of Newton's iteration
+TURNS = 3  # of Newton's iteration
 
 
 @numba.njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")

@@ -69,7 +69,7 @@ class _Operators:
         table, size = (self.cosines, self.sines, self.centres), self.geometry.size
 
         def some_rows(bounds: tuple[int, int]) -> None:
-            kernels.back_project(sinogram, self.geometry.samples, *table, image, size, *bounds)
+            kernels.back_project(sinogram, self.geometry.samples, *table, image, size, (0, 0, size), *bounds)
 
         run_tasks(some_rows, _pieces(size, self.threads), self.threads)
 
@@ -191,9 +191,8 @@ def sirt(
         image = _solve(operators, measured, weights, iterations, bound)
         slab = image.reshape(geometry.size, geometry.size, kernels.LANES)[middle, middle]
         part = values[first : first + kernels.LANES]
-        kernels.deinterleave(
-            np.ascontiguousarray(slab), np.float32(1.0 / pixel_size), np.float32(0.0), part, 0, part.shape[1]
-        )
+        whole = wanted.size, (0, 0, wanted.size), 0, wanted.size
+        kernels.deinterleave(np.ascontiguousarray(slab), np.float32(1.0 / pixel_size), np.float32(0.0), part, *whole)
     values[~seen] = np.nan
     return Volume(
         values=values,

@@ -127,13 +127,15 @@ def learn_basis(
     energy = checked_energies(energies, least=1)
     if rank is not None and not 1 <= rank <= energy.size:
         raise ValueError(f"rank {rank} is outside 1..{energy.size}, the number of energies")
-    complete = np.isfinite(spectra.sum(axis=0))
-    values = spectra if complete.all() else spectra[:, complete]
+    values = spectra.astype(np.float64)
+    products = values @ values.T
+    if not np.isfinite(products).all():
+        values = values[:, np.isfinite(values).all(axis=0)]
+        products = values @ values.T
     count = values.shape[1]
     if count < FEWEST_SPECTRA_PER_ENERGY * energy.size or rank == energy.size:
         return full_basis(energy, sigma)
-    whitened = values / sigma[:, None]
-    second = whitened @ whitened.T / count
+    second = products / np.outer(sigma, sigma) / count
     ratio = energy.size / count
     noise_ratio = residual_noise(second, ratio) if rescale else np.ones(energy.size)
     noise = sigma * noise_ratio

@@ -97,9 +97,9 @@ class ProjectionGeometry:
         """Place of the axis (angle,), counted from `first_columns`."""
         return (self.axis + self.shifts[:, 1] - self.first_columns).astype(np.float32)
 
-    def row_taps(self) -> dict[float, Taps | None]:
-        """For each vertical shift, the weights that make slices of rows; None where a slice is a row."""
-        heights = (np.arange(self.n_slices) - 0.5 * (self.n_slices - 1)) * self.step
+    def row_taps(self, slices: slice = slice(None)) -> dict[float, Taps | None]:
+        """For each vertical shift, the weights that make `slices` of rows; None where a slice is a row."""
+        heights = (np.arange(self.n_slices)[slices] - 0.5 * (self.n_slices - 1)) * self.step
         plain = self.step == 1.0 and self.n_slices == self.rows
         return {
             dy: None

@@ -8,7 +8,6 @@ with its first row on top is the view from above.
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Sequence
 
@@ -18,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis import backprojection as kernels
 from analysis.angles import angle_weights
+from analysis.boxes import Box, checked_box, rows_of_alike_work
 from analysis.numbers import not_finite, real_array
 from analysis.projection_geometry import ProjectionGeometry
 from analysis.ramp_filter import fast_even_length, interpolated_noise_gain, ramp_response
@@ -47,6 +47,7 @@ class FilteredBackProjection:
         and without a second interpolation
     size : voxels along x and y; None takes the number of columns. The inscribed circle is reconstructed
     n_slices : voxels along z, about the middle row; None takes the number of rows
+    box : part (z, y, x) of these voxels that is reconstructed, in time and memory that go with its size; None: all
     outside : value of voxels beyond the inscribed circle
     threads : None uses all processors of this process
     reuse : a finished one, whose memory is taken over as far as it fits; it cannot be used any more
@@ -68,6 +69,7 @@ class FilteredBackProjection:
         shifts: ArrayLike | None = None,
         size: int | None = None,
         n_slices: int | None = None,
+        box: Box | None = None,
         outside: float = 0.0,
         threads: int | None = None,
         reuse: FilteredBackProjection | None = None,
@@ -83,12 +85,14 @@ class FilteredBackProjection:
             n_slices=n_slices,
         )
         self.threads = available_threads(threads)
+        self._box = checked_box(box, (self.geometry.n_slices, self.geometry.size, self.geometry.size))
+        self._window = self._box[1].start, self._box[2].start, self.shape[2]  # first row, first column, columns
         self._outside = np.float32(outside)
         self._weights = angle_weights(self.geometry.angles)
         self._used = np.zeros(len(self._weights), dtype=np.bool_)
         self._slots: list[int] = []
         self._first_columns, self._centres = self.geometry.first_columns, self.geometry.centres
-        self._taps = self.geometry.row_taps()
+        self._taps = self.geometry.row_taps(self._box[0])
         self._plan_filter()
         self._allocate(reuse)
 
@@ -102,13 +106,19 @@ class FilteredBackProjection:
         self._response = response.astype(np.float32)
         self._filter_gain = interpolated_noise_gain(response)
 
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels (z, y, x) that are reconstructed."""
+        z, y, x = (part.stop - part.start for part in self._box)
+        return z, y, x
+
     def _allocate(self, reuse: FilteredBackProjection | None) -> None:
-        self._slabs = -(-self.geometry.n_slices // kernels.LANES)
+        self._slabs = -(-self.shape[0] // kernels.LANES)
         pending = (self._slabs, _PENDING, self.geometry.samples, kernels.LANES)
-        image = (self._slabs, self.geometry.size, self.geometry.size, kernels.LANES)
+        image = (self._slabs, *self.shape[1:], kernels.LANES)
         old = (None, None) if reuse is None else reuse._give_up()
-        self._pending = _zeros_of_shape(pending, old[0])
-        self._image = _zeros_of_shape(image, old[1])
+        self._pending = kernels.zeros_of_shape(pending, old[0])
+        self._image = kernels.zeros_of_shape(image, old[1])
 
     def _give_up(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Hand over the memory and be of no further use."""
@@ -159,7 +169,7 @@ class FilteredBackProjection:
 
     def _filter(self, stack: NDArray[np.generic], indices: NDArray[np.integer]) -> None:
         first = len(self._slots)
-        group = max(1, min(self._rows_at_once // self.geometry.n_slices, -(-len(indices) // self.threads)))
+        group = max(1, min(self._rows_at_once // self.shape[0], -(-len(indices) // self.threads)))
         starts = range(0, len(indices), group)
         parts = [(stack[k : k + group], indices[k : k + group], first + k) for k in starts]
         run_tasks(lambda part: self._filter_part(*part), parts, self.threads)
@@ -169,7 +179,7 @@ class FilteredBackProjection:
     def _filter_part(self, stack: NDArray[np.generic], indices: NDArray[np.integer], slot: int) -> None:
         """Filter a few projections: enough rows at a time to be fast, and few enough to stay in the cache."""
         slices = self._slices(stack, indices)
-        for first in range(0, self.geometry.n_slices, self._rows_at_once):
+        for first in range(0, self.shape[0], self._rows_at_once):
             block = slices[:, first : first + self._rows_at_once]
             spectrum = scipy.fft.rfft(block, n=self._length, axis=2)
             if not np.isfinite(spectrum[:, :, 0]).all():
@@ -191,11 +201,11 @@ class FilteredBackProjection:
         rows = np.ascontiguousarray(stack, dtype=np.float32)
         taps = [self._taps[dy] for dy in self.geometry.shifts[indices, 0].tolist()]
         if all(weights is None for weights in taps):
-            return rows
-        out = np.empty((len(rows), self.geometry.n_slices, self.geometry.columns), dtype=np.float32)
+            return rows[:, self._box[0]]
+        out = np.empty((len(rows), self.shape[0], self.geometry.columns), dtype=np.float32)
         for projection, weights, target in zip(rows, taps, out, strict=True):
             if weights is None:
-                target[:] = projection
+                target[:] = projection[self._box[0]]
             else:
                 resample_rows(projection, weights.first, weights.weights, target)
         return out
@@ -211,25 +221,23 @@ class FilteredBackProjection:
         radians = np.deg2rad(geometry.angles[slots])
         cosines = (geometry.step * np.cos(radians)).astype(np.float32)
         sines = (geometry.step * np.sin(radians)).astype(np.float32)
-        centres = self._centres[slots]
+        centres, window = self._centres[slots], self._window
 
         def back_project(piece: tuple[int, int, int]) -> None:
             slab, start, stop = piece
             sinogram = self._pending[slab, :count].reshape(-1)
             image = self._image[slab].reshape(-1)
-            kernels.back_project(sinogram, geometry.samples, cosines, sines, centres, image, geometry.size, start, stop)
+            where = geometry.size, window, start, stop
+            kernels.back_project(sinogram, geometry.samples, cosines, sines, centres, image, *where)
 
         run_tasks(back_project, self._pieces(), self.threads)
         self._slots.clear()
 
     def _pieces(self) -> list[tuple[int, int, int]]:
         """(slab, first row, last row): pieces of alike work, enough of them to keep every thread busy."""
-        size = self.geometry.size
-        pieces = 1 if self.threads == 1 else math.ceil(4 * self.threads / self._slabs)
-        height = np.arange(size + 1) - 0.5 * size
-        area = np.cumsum(np.sqrt(np.maximum(0.25 * size**2 - height**2, 0.0)))  # of the inscribed circle, below a row
-        bounds = np.searchsorted(area, area[-1] * np.arange(1, pieces) / pieces).tolist()
-        return [(slab, *ends) for slab in range(self._slabs) for ends in itertools.pairwise([0, *bounds, size])]
+        count = 1 if self.threads == 1 else math.ceil(4 * self.threads / self._slabs)
+        cuts = rows_of_alike_work(self.geometry.size, self._box, count)
+        return [(slab, *ends) for slab in range(self._slabs) for ends in cuts]
 
     def volume(self, *, out: NDArray[np.float32] | None = None) -> Volume:
         """Volume of the projections added so far; more may be added afterwards.
@@ -249,7 +257,7 @@ class FilteredBackProjection:
         if not self._used.any():
             raise ValueError("no projection has been added: there is no volume yet")
         self._flush()
-        shape = (self.geometry.n_slices, self.geometry.size, self.geometry.size)
+        shape, grid = self.shape, (self.geometry.size, self._window)
         values = np.empty(shape, dtype=np.float32) if out is None else out
         if values.shape != shape or values.dtype != np.float32 or not values.flags.c_contiguous:
             raise ValueError(f"out is {values.dtype} {values.shape}, expected contiguous float32 {shape}")
@@ -258,7 +266,7 @@ class FilteredBackProjection:
         def unfold(piece: tuple[int, int, int]) -> None:
             slab, start, stop = piece
             part = values[slab * kernels.LANES : (slab + 1) * kernels.LANES]
-            kernels.deinterleave(self._image[slab], scale, self._outside, part, start, stop)
+            kernels.deinterleave(self._image[slab], scale, self._outside, part, *grid, start, stop)
 
         run_tasks(unfold, self._pieces(), self.threads)
         measured = self._measured_slices()
@@ -274,7 +282,7 @@ class FilteredBackProjection:
         )
 
     def _measured_slices(self) -> NDArray[np.bool_]:
-        measured = np.ones(self.geometry.n_slices, dtype=np.bool_)
+        measured = np.ones(self.shape[0], dtype=np.bool_)
         for dy in np.unique(self.geometry.shifts[self._used, 0]).tolist():
             taps = self._taps[dy]
             if taps is not None:
@@ -298,6 +306,7 @@ def reconstruct(
     shifts: ArrayLike | None = None,
     size: int | None = None,
     n_slices: int | None = None,
+    box: Box | None = None,
     outside: float = 0.0,
     threads: int | None = None,
 ) -> Volume:
@@ -308,7 +317,7 @@ def reconstruct(
     projections : (angle, row, column), optical density (`analysis.flatfield.optical_density`, its `filled()`)
     angles : degrees (angle,), any order
     axis : column of the rotation axis (`analysis.rotation_axis.find_axis`)
-    pixel_size, voxel_size, shifts, size, n_slices, outside, threads : as of `FilteredBackProjection`
+    pixel_size, voxel_size, shifts, size, n_slices, box, outside, threads : as of `FilteredBackProjection`
 
     Examples
     --------
@@ -333,16 +342,9 @@ def reconstruct(
         shifts=shifts,
         size=size,
         n_slices=n_slices,
+        box=box,
         outside=outside,
         threads=threads,
     )
     sink.add(stack, np.arange(len(stack)))
     return sink.volume()
-
-
-def _zeros_of_shape(shape: tuple[int, ...], old: NDArray[np.float32] | None) -> NDArray[np.float32]:
-    """Zeros on a cache line, in the memory of `old` where it has this shape."""
-    if old is not None and old.shape == shape:
-        old.fill(0.0)
-        return old
-    return kernels.aligned_zeros(math.prod(shape)).reshape(shape)

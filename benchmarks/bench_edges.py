@@ -25,9 +25,12 @@ from analysis.edge import fit_edges
 Positions = NDArray[np.floating]
 
 
-def ours(made: Voxels, threads: int) -> Positions:
-    """Half height, white line, jump, all with uncertainties and codes; the basis is learnt each time."""
-    return fit_edges(ENERGIES, made.spectra, sigma=made.sigma, normalisation=WINDOWS, threads=threads).energy
+def ours(made: Voxels, threads: int, *, white_line: bool = True) -> Positions:
+    """Half height, jump and white line, all with uncertainties and codes; the basis is learnt each time."""
+    found = fit_edges(
+        ENERGIES, made.spectra, sigma=made.sigma, normalisation=WINDOWS, threads=threads, white_line=white_line
+    )
+    return found.energy
 
 
 def plain_numpy(made: Voxels) -> Positions:
@@ -136,6 +139,7 @@ def main() -> None:
     rounds = 5 if options.quick else 15
     runs: list[tuple[str, Callable[[Voxels], Positions], int, int]] = [
         ("edgewise, one core", lambda made: ours(made, 1), options.voxels, rounds),
+        ("edgewise, no white line", lambda made: ours(made, 1, white_line=False), options.voxels, rounds),
         ("edgewise, two cores", lambda made: ours(made, 2), options.voxels, rounds),
         ("numpy, product by 4 rows only", matrix_product, options.voxels, rounds),
         ("numpy, raw crossing", plain_numpy, options.voxels, 3),

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from analysis.boxes import Box, box_around
 from analysis.depth_profile import DepthProfile, depth_profile
 from analysis.edge import Code
 from analysis.incremental import RunningEdges
@@ -30,7 +31,6 @@ from analysis.valence import Calibration, CalibrationError, calibration_from_ref
 __all__ = ["EnergyQuality", "MapSettings", "RegistrationError", "ValenceMap", "ValenceMapper"]
 
 Float32Array = NDArray[np.float32]
-Box = tuple[slice, slice, slice]
 _VOLUMES = "valence", "valence_sigma", "edge", "edge_sigma", "jump", "jump_sigma"  # of a map, in this order
 _PART = 1 << 22  # voxels mapped together
 _NO_SHIFT = Shift(dy=0.0, dx=0.0, sigma=0.0, quality=1.0, trusted=True, reason="")
@@ -117,16 +117,15 @@ class ValenceMapper:
         assert frame is not None
         # What the projections' noise makes of a voxel, on the scale measured in the first tomogram.
         voxel_sigma = frame.noise_factor * volume.noise_gain * density.sigma
-        values = np.ascontiguousarray(volume.values[frame.box])
         shells = shell_profile(
-            values,
+            volume.values,
             np.float32(voxel_sigma),
             frame.depth,
             frame.shell_edges,
             correlation=frame.factors,
             threads=self._threads,
         )
-        frame.running.add(index, frame.inside.values(values), voxel_sigma, energy=tomogram.energy, replace=True)
+        frame.running.add(index, frame.inside.values(volume.values), voxel_sigma, energy=tomogram.energy, replace=True)
         frame.shells[index] = shells
         quality = EnergyQuality(tomogram.energy, shift, voxel_sigma, density.invalid, density.photons)
         frame.quality[index] = quality
@@ -192,7 +191,7 @@ class ValenceMapper:
         if not found.any():
             raise MorphologyError(f"{tomogram.planned} eV: no particle was found in the first reconstruction")
         depth = depth_below_surface(found, voxel_size=volume.voxel_size, threads=self._threads)
-        box = _box_around(found)
+        box = box_around(found)
         inside, depth = Inside(found[box], threads=self._threads), np.ascontiguousarray(depth[box])
         correlation = noise_correlation(0.5 * (even[box] - odd[box]), inside.mask)
         shells = int(np.ceil(depth.max() / self.settings.shell_thickness))
@@ -219,11 +218,10 @@ class ValenceMapper:
                 white_line=False,
             ),
         )
-        self._values = volume.values  # written over by the next energy
-        return volume
+        return replace(volume, values=self._frame.attenuation, measured=volume.measured[box[0]])
 
     def _follow(self, frame: _Frame, tomogram: Tomogram, density: Densities) -> tuple[Shift, Volume]:
-        """Register a later tomogram against the first and reconstruct it on the same grid."""
+        """Register a later tomogram against the first and reconstruct the box around the particle on the same grid."""
         if density.values.shape != frame.projections_shape:
             raise RegistrationError(
                 f"{tomogram.planned} eV: projections have shape {density.values.shape}, those of the first energy"
@@ -240,8 +238,9 @@ class ValenceMapper:
         everything = range(len(density.angles))
         volume = self._back_projected(
             tomogram, density, everything, frame.axis.column, voxel_size=frame.pixel_size, shift=(shift.dy, shift.dx),
-            out=self._values,
+            box=frame.box, out=self._values,
         )  # fmt: skip
+        self._values = volume.values  # written over by the next energy
         return shift, volume
 
     def _back_projected(
@@ -253,6 +252,7 @@ class ValenceMapper:
         *,
         voxel_size: float | None = None,
         shift: tuple[float, float] = (0.0, 0.0),
+        box: Box | None = None,
         out: Float32Array | None = None,
     ) -> Volume:
         builder = FilteredBackProjection(
@@ -262,6 +262,7 @@ class ValenceMapper:
             pixel_size=tomogram.pixel_size,
             voxel_size=voxel_size,
             shifts=shift,
+            box=box,
             threads=self._threads,
             reuse=self._builder,
         )
@@ -291,12 +292,3 @@ class ValenceMapper:
             return calibration_from_references(self.settings.references, energies, self.normalisation)
         except CalibrationError as reason:
             raise CalibrationError(f"references cannot calibrate the energies measured so far: {reason}") from reason
-
-
-def _box_around(mask: NDArray[np.bool_]) -> Box:
-    """Smallest box that holds all of the mask."""
-    spans = []
-    for axis in range(3):
-        inside = np.flatnonzero(mask.any(axis=tuple({0, 1, 2} - {axis})))
-        spans.append(slice(int(inside[0]), int(inside[-1]) + 1))
-    return spans[0], spans[1], spans[2]

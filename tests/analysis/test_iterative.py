@@ -74,7 +74,7 @@ def test_projection_is_the_adjoint_of_back_projection() -> None:
     image[:] = rng.normal(size=image.size)
     data[:] = rng.normal(size=data.size)
     kernels.project(image, size, cosines, sines, centres, forward, samples, 0, len(radians))
-    kernels.back_project(data, samples, cosines, sines, centres, back, size, 0, size)
+    kernels.back_project(data, samples, cosines, sines, centres, back, size, (0, 0, size), 0, size)
     # sums of 100 000 float32 products
     assert np.dot(forward.astype(float), data) == pytest.approx(np.dot(image.astype(float), back), rel=1e-4)
 

@@ -149,6 +149,33 @@ def test_more_slices_than_one_slab_and_any_thread_count_agree(blobs) -> None:
     np.testing.assert_array_equal(one, two)
 
 
+@pytest.mark.parametrize("voxel_size", [1.0, 1.03])
+@pytest.mark.parametrize(
+    "box", [(slice(2, 9), slice(5, 30), slice(17, 48)), (slice(70, 71), slice(0, 48), slice(40, 47))]
+)
+def test_box_is_that_part_of_the_whole(blobs, box, voxel_size) -> None:
+    projections = blobs.projections(ANGLES, (72, 48), axis=22.0)
+    options = {"axis": 22.0, "voxel_size": voxel_size, "shifts": (0.3, -1.2), "outside": -7.0}
+    whole = reconstruct(projections, ANGLES, **options)
+    part = reconstruct(projections, ANGLES, **options, box=box, threads=2)
+    np.testing.assert_allclose(part.values, whole.values[box], atol=1e-6 * np.nanmax(np.abs(whole.values)))
+    np.testing.assert_array_equal(part.measured, whole.measured[box[0]])
+
+
+@pytest.mark.parametrize(
+    ("box", "message"),
+    [
+        ((slice(0, 9), slice(0, 64), slice(0, 64)), r"box takes slice\(0, 9, None\) along z; 0 <= start < stop <= 8"),
+        ((slice(0, 8), slice(5, 5), slice(0, 64)), "along y"),
+        ((slice(0, 8), slice(0, 64), slice(0, 64, 2)), "along x"),
+        ((slice(0, 8), slice(0, 64)), "is not three slices"),
+    ],
+)
+def test_impossible_box_is_refused(box, message) -> None:
+    with pytest.raises(ValueError, match=message):
+        FilteredBackProjection(ANGLES, (8, 64), axis=31.5, box=box)
+
+
 def test_memory_of_a_finished_volume_serves_the_next(blobs) -> None:
     projections = blobs.projections(ANGLES, (12, 48), axis=23.5)
     out = np.empty((12, 48, 48), dtype=np.float32)
