@@ -22,6 +22,7 @@ from analysis.edge_tables import (
     knot_table,
 )
 from analysis.lowrank import Basis, learn_basis, sampled_voxels
+from analysis.numbers import real_array, sigma_array
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 __all__ = ["Code", "Edge", "EdgeMap", "fit_edges", "half_height"]
@@ -76,9 +77,11 @@ def fit_edges(
     wanted = _checked_mask(mask, values.shape[1])
     if normalisation is not None and basis is None:
         normalisation.effective(energy)
-    chosen = values[:, sampled_voxels(values.shape[1], wanted, sample)]
+    places = sampled_voxels(values.shape[1], wanted, sample)
+    chosen = values[:, places]
     if basis is None:
-        basis = learn_basis(energy, chosen, noise, rank=rank)
+        loudness = 1.0 if voxel_noise is None else np.sqrt(((voxel_noise[:, places].T / noise) ** 2).mean(axis=1))
+        basis = learn_basis(energy, chosen / np.float32(loudness), noise, rank=rank)
     measured = _positions(basis.energies, energy)
     ratio = basis.noise_ratio[measured]
     noise = noise * ratio
@@ -124,16 +127,13 @@ def half_height(
     >>> edge.code.name, round(edge.energy, 2)
     ('OK', 8342.31)
     """
-    order = np.argsort(np.asarray(energy, dtype=np.float64), kind="stable")
-    energies = checked_energies(np.asarray(energy, dtype=np.float64)[order])
-    values = np.asarray(mu, dtype=np.float64)
-    if values.shape != energies.shape:
-        raise ValueError(f"mu has shape {values.shape}, energies {energies.shape}")
-    values = values[order]
+    given, values = real_array("energy", energy, np.float64), real_array("mu", mu, np.float64)
+    if given.ndim != 1 or values.shape != given.shape:
+        raise ValueError(f"mu has shape {values.shape}, energy {given.shape}; [E] is needed for both")
+    order = np.argsort(given, kind="stable")
+    energies, values = checked_energies(given[order]), values[order]
     maps = half_height_maps(energies, normalisation, search)
-    if sigma is not None and (np.asarray(sigma) < 0).any():
-        raise ValueError(f"sigma {np.min(sigma)} is negative")
-    noise = np.full(energies.size, np.nan) if sigma is None else np.broadcast_to(sigma, energies.shape)[order]
+    noise = np.full(energies.size, np.nan) if sigma is None else sigma_array("sigma", sigma, energies.shape)[order]
     return _read_one(maps, values, noise)
 
 
@@ -178,11 +178,9 @@ def _checked(
     energies: ArrayLike, spectra: ArrayLike, sigma: ArrayLike
 ) -> tuple[FloatArray, Float32Array, FloatArray, Float32Array | None]:
     """Sort by energy; return energies, spectra [E, N], typical noise [E], and the noise per voxel if given."""
-    given = np.asarray(energies, dtype=np.float64)
-    if np.iscomplexobj(spectra):
-        raise ValueError("spectra are complex; absorption is real")
-    values = np.asarray(spectra, dtype=np.float32)
-    noise: NDArray[np.floating] = np.asarray(sigma)
+    given = real_array("energies", energies, np.float64)
+    values = real_array("spectra", spectra, np.float32)
+    noise: NDArray[np.floating] = real_array("sigma", sigma)
     if given.ndim != 1 or values.ndim != 2 or values.shape[0] != given.size:
         raise ValueError(f"spectra have shape {values.shape}, energies {given.shape}; [E, N] and [E] are needed")
     if noise.shape not in ((), given.shape, values.shape):
@@ -199,7 +197,7 @@ def _checked(
             raise ValueError("no voxel has a sigma that is a positive number at every energy")
         if not known.all():
             per_voxel = np.where(known, per_voxel, np.float32(np.nan))
-        noise = np.sqrt((per_voxel[:, known].astype(np.float64) ** 2).mean(axis=1))
+        noise = 1 / np.sqrt((1 / per_voxel[:, known].astype(np.float64) ** 2).mean(axis=1))
     elif noise.ndim == 1:
         noise = noise[order]
     typical = np.broadcast_to(noise, energy.shape).astype(np.float64)
@@ -213,6 +211,8 @@ def _checked_mask(mask: NDArray[np.bool_] | None, count: int) -> NDArray[np.bool
     if mask is None:
         return None
     wanted = np.asarray(mask)
+    if np.ma.is_masked(mask):
+        raise ValueError("masked values in mask; fill them with False")
     if wanted.dtype != bool:
         raise ValueError(f"mask has type {wanted.dtype}; bool is needed")
     if wanted.shape != (count,):

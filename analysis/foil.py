@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, EnergyShift, ScaleError
 from analysis.foil_rise import SIGNIFICANT, first_inflection
+from analysis.numbers import real_array
 
 Array = NDArray[np.float64]
 
@@ -79,8 +80,10 @@ def foil_position(
         lies elsewhere, and its pre-edge is no edge.
     """
     e, m = _checked(energy, mu)
-    if not (half_width > 0 and search > 0):
-        raise ValueError(f"half_width {half_width} eV and search {search} eV must be above 0")
+    if not (half_width > 0 and search > 0 and least_jump >= 0):
+        raise ValueError(
+            f"half_width {half_width} eV and search {search} eV must be above 0, least_jump {least_jump} not below"
+        )
     inside = np.flatnonzero(np.abs(e - near) <= search)
     if inside.size < 5:
         raise ScaleError(f"{inside.size} foil points within {search} eV of {near} eV, at least 5 are needed")
@@ -132,7 +135,7 @@ def foil_shift(
     target = scale.foil_energy
     assert target is not None
     expected = target if near is None else near
-    found = foil_position(energy, foil, near=expected, search=search, least_jump=least_jump)
+    found = foil_position(energy, real_array("foil", foil), near=expected, search=search, least_jump=least_jump)
     sigma = float(np.hypot(found.sigma, scale.sigma))
     return EnergyShift(target - found.energy, sigma, scale, f"maximum derivative of {element} foil")
 
@@ -149,7 +152,7 @@ def foil_scale(element: str, to: EnergyScale | None) -> EnergyScale:
 
 
 def _checked(energy: ArrayLike, mu: ArrayLike) -> tuple[Array, Array]:
-    e, m = np.asarray(energy, dtype=np.float64), np.asarray(mu, dtype=np.float64)
+    e, m = real_array("energy", energy, np.float64), real_array("mu", mu, np.float64)
     if e.ndim != 1 or e.shape != m.shape:
         raise ValueError(f"energy {e.shape} and mu {m.shape} must be one-dimensional and equally long")
     if not (np.isfinite(e).all() and np.isfinite(m).all()):

@@ -11,6 +11,7 @@ from scipy.stats import trim_mean
 
 from analysis.energy_scale import EnergyScale, ScaleError
 from analysis.foil import foil_position, foil_scale
+from analysis.numbers import real_array
 
 Array = NDArray[np.float64]
 
@@ -81,8 +82,8 @@ def foil_drift(
     scale = foil_scale(element, to)
     target = scale.foil_energy
     assert target is not None
-    f = np.atleast_2d(np.asarray(foils, dtype=np.float64))
-    e = np.asarray(energies, dtype=np.float64)
+    f = np.atleast_2d(real_array("foils", foils, np.float64))
+    e = real_array("energies", energies, np.float64)
     if f.shape[1] != e.size:
         raise ValueError(f"foils have {f.shape[1]} points but energies {e.size}")
     if times is not None and np.shape(times) != (f.shape[0],):
@@ -138,7 +139,7 @@ def _trend(times: ArrayLike | None, shift: Array) -> tuple[float, float, float]:
     good = np.isfinite(shift)
     if times is None or good.sum() < 3:
         return np.nan, np.nan, float(np.std(shift[good]))
-    hours = np.asarray(times, dtype=np.float64)[good] / 3600.0
+    hours = real_array("times", times, np.float64)[good] / 3600.0
     hours -= hours.mean()
     spread = float(hours @ hours)
     if spread == 0:

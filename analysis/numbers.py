@@ -36,6 +36,25 @@ def real_array(name: str, values: ArrayLike, dtype: DTypeLike | None = None) -> 
     return array.astype(array.dtype.newbyteorder("=") if dtype is None else dtype, copy=False)
 
 
+def broadcast_real(
+    name: str, values: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike | None = None
+) -> NDArray[Any]:
+    """Return `values` as by `real_array`, repeated to `shape` (read only); ValueError where they do not fit it."""
+    array = real_array(name, values, dtype)
+    try:
+        return np.broadcast_to(array, shape)
+    except ValueError:
+        raise ValueError(f"{name} has shape {array.shape}; one number or {shape} is needed") from None
+
+
+def sigma_array(name: str, values: ArrayLike, shape: tuple[int, ...], dtype: DTypeLike = np.float64) -> NDArray[Any]:
+    """Return standard deviations as by `broadcast_real`; ValueError where one is negative."""
+    array = broadcast_real(name, values, shape, dtype)
+    if (array < 0).any():
+        raise ValueError(f"{name} {np.nanmin(array)} is negative")
+    return array
+
+
 def not_finite(name: str, stack: NDArray[Any], numbers: ArrayLike | None = None) -> ValueError:
     """Error that names the first item of a stack with values that are not finite, by its number among `numbers`."""
     with np.errstate(over="ignore"):

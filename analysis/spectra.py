@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.numbers import real_array, sigma_array
+
 if TYPE_CHECKING:
     from analysis.energy_scale import EnergyScale
 
@@ -31,7 +33,7 @@ def checked_energies(energies: ArrayLike, *, least: int = 2) -> FloatArray:
     >>> checked_energies([8333, 8334.5])
     array([8333. , 8334.5])
     """
-    energy = np.asarray(energies, dtype=np.float64)
+    energy = real_array("energies", energies, np.float64)
     if energy.ndim != 1 or energy.size < least:
         raise ValueError(f"energies have shape {energy.shape}; at least {least} in one dimension are needed")
     if not np.isfinite(energy).all():
@@ -74,7 +76,7 @@ class Spectrum:
             given = getattr(self, what)
             if given is None:
                 continue
-            values = np.asarray(given, dtype=np.float64)
+            values = real_array(f"{what} of {self.name!r}", given, np.float64)
             if values.shape != energy.shape:
                 raise ValueError(f"{what} of {self.name!r} has shape {values.shape}, energies {energy.shape}")
             if not np.isfinite(values).all():
@@ -126,7 +128,7 @@ class Normalisation:
         ValueError
             When a window holds no energy at all.
         """
-        energy = np.asarray(energies, dtype=np.float64)
+        energy = real_array("energies", energies, np.float64)
         pre = _order_carried("pre-edge", energy, self.pre, self.pre_order, self.e0)
         post = _order_carried("post-edge", energy, self.post, self.post_order, self.e0)
         return replace(self, pre_order=pre, post_order=post)
@@ -224,16 +226,15 @@ def normalise(
         On mismatched shapes, an empty window, or a jump that is not positive.
     """
     energies = checked_energies(energy)
-    values = np.asarray(mu, dtype=np.float64)
+    values = real_array("mu", mu, np.float64)
     if values.ndim == 0 or values.shape[-1] != energies.size:
         raise ValueError(f"mu has shape {values.shape}; its last axis must hold the {energies.size} energies")
-    if sigma is not None and (np.asarray(sigma) < 0).any():
-        raise ValueError(f"sigma {np.min(sigma)} is negative")
+    given = None if sigma is None else sigma_array("sigma", sigma, values.shape)
     lines = line_operator(energies, normalisation)
     jump = values @ lines.jump
     if not (jump > 0).all():
         raise ValueError(f"edge jump {np.nanmin(jump):.3g} is not positive between the windows {normalisation}")
-    noise = pre_edge_noise(energies, values, lines)[..., None] if sigma is None else np.asarray(sigma, np.float64)
+    noise = pre_edge_noise(energies, values, lines)[..., None] if given is None else given
     jump_sigma = np.sqrt(np.broadcast_to(noise, values.shape) ** 2 @ lines.jump**2)
     subtracted = (values - values @ lines.pre.T) / jump[..., None]
     level = np.where(energies >= lines.normalisation.e0, 1.0 - values @ lines.post.T / jump[..., None], 0.0)

@@ -11,6 +11,7 @@ from scipy.interpolate import PchipInterpolator
 
 from analysis.edge import Code, half_height
 from analysis.energy_scale import FOIL_SCALES, EnergyScale, ScaleError, require_same_scale
+from analysis.numbers import broadcast_real, real_array, sigma_array
 from analysis.published_edges import EDGE_TABLE, PublishedEdge
 from analysis.spectra import Normalisation, Spectrum, line_operator, normalise, pre_edge_noise
 from analysis.valence_curve import Calibration, CalibrationError, ValenceEstimate
@@ -68,11 +69,13 @@ def calibration_from_points(
     >>> nickel.valence([8343.45], [0.1]).valence.round(2)
     array([2.5])
     """
-    energies = np.asarray(edge_energy, dtype=np.float64)
-    valences = np.asarray(valence, dtype=np.float64)
-    sigmas = np.broadcast_to(np.asarray(sigma, dtype=np.float64), energies.shape)
+    energies = real_array("edge_energy", edge_energy, np.float64)
+    valences = real_array("valence", valence, np.float64)
     if energies.shape != valences.shape or energies.ndim != 1:
         raise CalibrationError(f"{energies.shape} edge positions for {valences.shape} valences")
+    if not np.isfinite(valences).all():
+        raise CalibrationError(f"valence {valences[~np.isfinite(valences)][0]} is not finite")
+    sigmas = sigma_array("sigma", sigma, energies.shape)
     points = []
     for v in np.unique(valences):
         same = valences == v
@@ -154,8 +157,8 @@ def calibration_from_references(
     elements = {spectrum.element for spectrum, _ in references if spectrum.element}
     if len(elements) > 1:
         raise CalibrationError(f"references are of different elements: {', '.join(sorted(elements))}")
-    grid = np.unique(np.asarray(energies, dtype=np.float64))
-    axes = np.broadcast_to(np.asarray(axis_sigma, dtype=np.float64), (len(references),))
+    grid = np.unique(real_array("energies", energies, np.float64))
+    axes = broadcast_real("axis_sigma", axis_sigma, (len(references),), np.float64)
     if not (axes >= 0).all():
         raise CalibrationError(f"axis_sigma {axes.min()} eV is not 0 or more")
     order = np.argsort([valence for _, valence in references], kind="stable")

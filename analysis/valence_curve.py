@@ -15,6 +15,7 @@ from scipy.interpolate import PchipInterpolator
 
 from analysis.edge import Code
 from analysis.energy_scale import EnergyScale, require_same_scale
+from analysis.numbers import broadcast_real, real_array, sigma_array
 from analysis.threads import available_threads, run_tasks
 from analysis.valence_kernels import CurveTable, read_curve
 
@@ -86,7 +87,8 @@ class Calibration:
     source: str
 
     def __post_init__(self) -> None:
-        given = [np.array(x, dtype=np.float64) for x in (self.edge_energies, self.valences, self.sigmas)]
+        names = ("edge_energies", "valences", "sigmas")
+        given = [real_array(name, getattr(self, name), np.float64) for name in names]
         shapes = [x.shape for x in given]
         if given[0].ndim != 1 or len(set(shapes)) != 1:
             raise CalibrationError(f"edge energies, valences and sigmas have shapes {shapes}; one (k,) is needed")
@@ -101,7 +103,7 @@ class Calibration:
                 f"valence {valences[i]:g} at {energies[i]:.2f} eV and {valences[i + 1]:g} at "
                 f"{energies[i + 1]:.2f} eV do not rise together"
             )
-        for name, values in zip(("edge_energies", "valences", "sigmas"), (energies, valences, sigmas), strict=True):
+        for name, values in zip(names, (energies, valences, sigmas), strict=True):
             object.__setattr__(self, name, values)
 
     def valence(
@@ -148,16 +150,17 @@ class Calibration:
             require_same_scale({f"{self.element} calibration": self.scale, "edge positions": scale})
         if not extrapolate >= 0:
             raise ValueError(f"extrapolate {extrapolate} eV is not 0 or more")
-        if edge_sigma is not None and (np.asarray(edge_sigma) < 0).any():
-            raise ValueError(f"edge_sigma {np.nanmin(edge_sigma)} eV is negative")
-        given = np.asarray(edge_energy)
+        given = real_array("edge_energy", edge_energy)
         kind: type[np.floating] = np.float32 if given.dtype == np.float32 else np.float64
         energy: Floats = np.ascontiguousarray(given, dtype=kind).reshape(-1)
         noise: Floats = np.zeros(0, kind)
         if edge_sigma is not None:
-            noise = np.ascontiguousarray(np.broadcast_to(np.asarray(edge_sigma, dtype=kind), given.shape)).reshape(-1)
+            noise = np.ascontiguousarray(sigma_array("edge_sigma", edge_sigma, given.shape, kind)).reshape(-1)
         codes = np.empty(given.shape, np.uint8)
-        codes[...] = Code.OK if code is None else code
+        told = broadcast_real("code", Code.OK if code is None else code, given.shape)
+        codes[...] = told
+        if told.dtype != codes.dtype and (codes != told).any():
+            raise ValueError(f"code {told[codes != told][0]} is not of edge.Code")
         flat = codes.reshape(-1)
         out = np.empty((4, energy.size), kind)
         table = _tabulated(self, extrapolate)
