@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.correlation import Image, Pair
+from analysis.numbers import real_array, whole_number
 from analysis.resampling import cubic_taps, resample_columns, resample_rows
 
 MOST_PROJECTIONS = 24  # of a stack, compared
@@ -22,16 +23,14 @@ def spread(count: int, limit: int = MOST_PROJECTIONS) -> NDArray[np.intp]:
 
 def checked_pairs(reference: ArrayLike, moving: ArrayLike, limit: int) -> list[Pair]:
     """Float32 images of two stacks of the same shape and of finite values, at most `limit` of them, evenly spread."""
-    a, b = np.asarray(reference), np.asarray(moving)
+    a, b = real_array("reference", reference), real_array("moving", moving)
     if a.shape != b.shape or a.ndim != 3 or len(a) == 0:
         raise ValueError(
             f"reference has shape {_image_shape(a)}, moving {_image_shape(b)}; they must be the same, in two dimensions"
         )
     if min(a.shape[1:]) < SMALLEST:
         raise ValueError(f"images of {a.shape[1:]} pixels are smaller than {SMALLEST}")
-    if limit < 1:
-        raise ValueError(f"limit {limit} is below 1")
-    chosen = spread(len(a), limit)
+    chosen = spread(len(a), whole_number("limit", limit))
     pairs = [
         (np.ascontiguousarray(a[k], dtype=np.float32), np.ascontiguousarray(b[k], dtype=np.float32)) for k in chosen
     ]

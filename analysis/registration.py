@@ -30,6 +30,7 @@ from analysis.image_pairs import (
     spread,
     without_what_stays,
 )
+from analysis.numbers import real_array
 
 __all__ = ["Band", "Shift", "Similarity", "find_shift", "find_similarity", "find_stack_shift", "spread"]
 
@@ -114,8 +115,8 @@ def find_shift(
     (3.0, -2.0, True)
     """
     return find_stack_shift(
-        np.asarray(reference)[None],
-        np.asarray(moving)[None],
+        real_array("reference", reference)[None],
+        real_array("moving", moving)[None],
         magnification=magnification,
         centre=centre,
         max_shift=max_shift,
@@ -152,6 +153,10 @@ def find_stack_shift(
         raise ValueError(f"max_shift {max_shift} px is not above 0")
     if not (math.isfinite(magnification) and magnification > 0):
         raise ValueError(f"magnification {magnification} is not above 0")
+    if not max_sigma > 0:
+        raise ValueError(f"max_sigma {max_sigma} px is not above 0")
+    if centre is not None and not np.isfinite(real_array("centre", centre)).all():
+        raise ValueError(f"centre {centre} is not (row, column) in pixels")
     if len(pairs) > 1:
         turning = _located(without_what_stays(pairs), magnification, centre, max_shift, band)
         if turning.peak.significance >= _LEAST_SIGNIFICANCE and turning.peak.sigma <= max_sigma:
@@ -240,7 +245,7 @@ def find_similarity(
 
     The other parameters, the errors and the alarm are those of `find_shift`.
     """
-    (pair,) = checked_pairs(np.asarray(reference)[None], np.asarray(moving)[None], 1)
+    (pair,) = checked_pairs(real_array("reference", reference)[None], real_array("moving", moving)[None], 1)
     middle = middle_of(pair[0].shape) if centre is None else centre
     current = magnification
     sigma = math.inf

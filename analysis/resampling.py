@@ -10,6 +10,8 @@ import numpy as np
 from numba import njit
 from numpy.typing import ArrayLike, NDArray
 
+from analysis.numbers import real_array, whole_number
+
 
 @dataclass(frozen=True, slots=True)
 class Taps:
@@ -42,9 +44,20 @@ def cubic_taps(positions: ArrayLike, length: int, *, step: float = 1.0) -> Taps:
     length : samples of the input axis; beyond its ends the outermost sample is repeated
     step : distance of neighbouring outputs, in samples; above 1 the kernel averages instead of skipping samples
 
+    Raises
+    ------
+    ValueError
+        for positions that are not finite, a length below 1, or a step that is not above 0
+
     Source: R. Keys, IEEE Trans. Acoust. Speech Signal Process. 29, 1153 (1981), doi:10.1109/TASSP.1981.1163711.
     """
-    where = np.asarray(positions, dtype=np.float64)
+    where, length = real_array("positions", positions, np.float64), whole_number("length", length)
+    if where.ndim != 1:
+        raise ValueError(f"positions have shape {where.shape}; one dimension is needed")
+    if not np.isfinite(where).all():
+        raise ValueError(f"position {where[~np.isfinite(where)][0]} is not finite")
+    if not (math.isfinite(step) and step > 0):
+        raise ValueError(f"step {step} is not above 0")
     width = max(1.0, float(step))
     taps = 2 * math.ceil(2 * width)
     first = np.floor(where).astype(np.int64) - taps // 2 + 1

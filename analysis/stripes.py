@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.ndimage import maximum_filter, median_filter, minimum_filter
 
+from analysis.numbers import real_array, whole_number
+
 _ROUNDS = 12
 _DIRECTIONS = ((0, 1), (0.5, 1), (1, 1), (1, 0.5), (1, 0), (1, -0.5), (1, -1), (0.5, -1))
 _MEDIAN_GAIN = 1.25  # standard deviation of a median over that of a mean
@@ -78,8 +80,9 @@ def remove_rings(projections: ArrayLike, *, size: int = 2, threshold: float = 6.
         for fewer than 16 angles, fewer than ``4 size + 1`` rows or columns, or values that are not finite
     """
     stack = _finite_stack(projections, 16)
-    if size < 1 or not threshold > 0:
-        raise ValueError(f"size {size} is below 1 or threshold {threshold} is not above 0")
+    size = whole_number("size", size)
+    if not threshold > 0:
+        raise ValueError(f"threshold {threshold} is not above 0")
     if min(stack.shape[1:]) < 4 * size + 1:
         raise ValueError(f"projections of {stack.shape[1:]} pixels are smaller than {4 * size + 1}, 4 size + 1")
     mean = stack.mean(axis=0, dtype=np.float64)
@@ -195,7 +198,7 @@ def remove_zingers(projections: ArrayLike, *, threshold: float = 8.0) -> Zingers
 
 
 def _finite_stack(projections: ArrayLike, fewest: int) -> NDArray[np.float32]:
-    stack = np.asarray(projections, dtype=np.float32)
+    stack = real_array("projections", projections, np.float32)
     if stack.ndim != 3 or len(stack) < fewest:
         raise ValueError(f"projections have shape {stack.shape}, expected ({fewest} or more, row, column)")
     if not np.isfinite(stack.sum(dtype=np.float64)):
