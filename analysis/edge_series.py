@@ -94,17 +94,24 @@ def edge_positions(
     Raises
     ------
     ValueError
-        When windows are needed, or the element's range is not known.
+        When windows are needed, the element's range is not known, or the spectra do not reach it.
     """
     if search is None:
         if element not in FOIL_ENERGIES:
             raise ValueError(f"no search range known for {element}: give search=(low, high) in eV")
         search = (FOIL_ENERGIES[element] + _SEARCH[0], FOIL_ENERGIES[element] + _SEARCH[1])
+    near = (series.energy >= search[0] - 5) & (series.energy <= search[1] + 5)
+    if near.sum() < 2:
+        low, high = series.energy[0], series.energy[-1]
+        held = ", ".join(name for name, edge in FOIL_ENERGIES.items() if low < edge < high) or "no element of the table"
+        raise ValueError(
+            f"element {element!r}: {near.sum()} energies around the search range {search[0]:g}..{search[1]:g} eV;"
+            f" the spectra hold {low:g}..{high:g} eV, the edge of {held}"
+        )
     mu, sigma_mu, windows = _normalised(series, normalisation)
     noise = _point_noise(series.energy, mu, search[0] - 15.0)[:, None] if sigma_mu is None else sigma_mu
     noise = np.broadcast_to(noise, mu.shape)
     shift, shift_sigma, scale = _foil_shifts(series, element, to, align=align)
-    near = (series.energy >= search[0] - 5) & (series.energy <= search[1] + 5)
     found = np.full((series.time.size, 3), np.nan)
     code = np.full(series.time.size, Code.NOT_MEASURED, np.uint8)
     for i in np.flatnonzero(np.isfinite(shift)):
