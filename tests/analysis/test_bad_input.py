@@ -10,6 +10,7 @@ from analysis.composition import composition
 from analysis.cracks import envelope, segment_cracks
 from analysis.design import knowledge_from_spectra, next_energy, updated
 from analysis.edge import Code, fit_edges, half_height
+from analysis.edge_series import edge_positions
 from analysis.energy_scale import FOIL_SCALES, EnergyScale
 from analysis.flatfield import optical_density
 from analysis.foil import foil_position, foil_shift
@@ -19,13 +20,15 @@ from analysis.iterative import sirt
 from analysis.morphology import depth, label_particles, particle_mask
 from analysis.noise_correlation import noise_correlation
 from analysis.registration import find_shift, find_stack_shift
+from analysis.resampling import cubic_taps
 from analysis.rotation_axis import find_axis
+from analysis.series_files import SpectrumSeries
 from analysis.shell_spectra import shell_spectra
 from analysis.shells import particle_profiles, shell_edges, shell_profile
 from analysis.spectra import Normalisation, Spectrum, default_normalisation, normalise
 from analysis.stripes import remove_rings, remove_zingers
 from analysis.tomography import reconstruct
-from analysis.valence import calibration_from_points, calibration_from_table
+from analysis.valence import Calibration, calibration_from_points, calibration_from_table
 
 NAN = float("nan")
 ENERGIES = np.concatenate([np.linspace(8250, 8320, 10), np.arange(8330, 8365, 1.0), np.linspace(8370, 8500, 15)])
@@ -43,6 +46,7 @@ Z, Y, X = np.indices((24, 24, 24)) - 11.5
 BALL = Z**2 + Y**2 + X**2 < 81
 VOLUME = BALL + np.random.default_rng(3).normal(0, 0.05, BALL.shape)
 DEPTH = depth(BALL)
+NICKEL = calibration_from_table("Ni")
 
 
 def spoiled(values, value=NAN):
@@ -59,6 +63,19 @@ def knowledge(spectra=SPECTRA, noise=0.02):
     return knowledge_from_spectra(ENERGIES, spectra, sigma=0.02, noise=noise, normalisation=WINDOWS)
 
 
+def points(edge_energy=(8342.0, 8345.0), valence=(2.0, 3.0), sigma=0.1):
+    return calibration_from_points(edge_energy, valence, sigma, element="Ni", scale=FOIL_SCALES["Ni"])
+
+
+def curve(values):
+    return Calibration(values, [2.0, 3.0], [0.1, 0.1], "Ni", "", FOIL_SCALES["Ni"], "")
+
+
+def series(low, high):
+    energy = np.arange(low, high + 1.0)
+    return SpectrumSeries(np.zeros(1), energy, energy[None], None, np.ones(1), True, None, "", ("",))
+
+
 @pytest.mark.parametrize(
     ("call", "message"),
     [
@@ -67,14 +84,16 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: edges(ENERGIES[~BELOW], SPECTRA[~BELOW]), "no energy in the pre-edge window"),
         (lambda: edges(spoiled(ENERGIES)), "must be finite"),
         (lambda: edges(spectra=SPECTRA.T), "shape"),
-        (lambda: edges(spectra=SPECTRA + 0j), "complex"),
         (lambda: edges(sigma=NAN), "not a positive number"),
         (lambda: edges(sigma=-1.0), "not a positive number"),
         (lambda: edges(sigma=np.zeros((60, 600))), "no voxel has a sigma"),
         (lambda: edges(mask=np.arange(600)), "bool is needed"),
+        (lambda: edges(mask=np.ma.masked_array(np.ones(600, bool), np.arange(600) == 7)), "masked values in mask"),
         (lambda: half_height(ENERGIES[:1], MU[:1], WINDOWS), "at least 2"),
         (lambda: half_height(ENERGIES[BELOW], MU[BELOW], WINDOWS), "post-edge window"),
         (lambda: half_height(ENERGIES, MU, WINDOWS, sigma=-0.1), "sigma -0.1 is negative"),
+        (lambda: half_height(ENERGIES, MU, WINDOWS, sigma=[0.1] * 3), r"sigma has shape \(3,\)"),
+        (lambda: normalise(ENERGIES, MU, WINDOWS, sigma=[0.1] * 3), r"sigma has shape \(3,\)"),
         (lambda: normalise(ENERGIES, MU, WINDOWS, sigma=-0.1), "sigma -0.1 is negative"),
         (lambda: normalise(ENERGIES, -MU, WINDOWS), "not positive"),
         (lambda: default_normalisation(ENERGIES[BELOW], 8343), "do not reach"),
@@ -109,11 +128,18 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: edge_bound(EdgeModel(np.ones(3)), ENERGIES, 0.1), "center of the model is an array"),
         (lambda: foil_position(FINE, spoiled(FOIL), near=8333), "not finite"),
         (lambda: foil_position(FINE, FOIL, near=8333, half_width=0), "above 0"),
+        (lambda: foil_position(FINE, FOIL, near=8333, least_jump=NAN), "least_jump nan"),
         (lambda: foil_shift(FINE, FOIL, element="Xx"), "no foil energy"),
+        (lambda: edge_positions(series(7000, 7300), align=False), "'Ni'.* hold 7000..7300 eV, the edge of Fe"),
+        (lambda: edge_positions(series(1000, 1300)), "'Ni'.* hold 1000..1300 eV, the edge of no element"),
         (lambda: foil_drift(FINE, [FOIL] * 4, element="Ni", times=[1, 2]), "times have shape"),
         (lambda: EnergyScale("bad", "Ni", NAN), "not a positive number"),
-        (lambda: calibration_from_table("Ni").valence([8343.0], [-0.1]), "negative"),
-        (lambda: calibration_from_table("Ni").valence([8343.0], extrapolate=NAN), "extrapolate"),
+        (lambda: NICKEL.valence([8343.0], [-0.1]), "edge_sigma -0.1 is negative"),
+        (lambda: NICKEL.valence([8343.0], extrapolate=NAN), "extrapolate"),
+        (lambda: NICKEL.valence([8343.0], [0.1] * 3), r"edge_sigma has shape \(3,\)"),
+        (lambda: NICKEL.valence([8343.0], code=[300]), "code 300"),
+        (lambda: points(valence=[2.0, NAN]), "valence nan"),
+        (lambda: points(sigma=[0.1] * 3), r"sigma has shape \(3,\)"),
         (
             lambda: calibration_from_points([1, 2, 1.5], [2, 3, 4], 0.1, element="Ni", scale=FOIL_SCALES["Ni"]),
             "do not rise",
@@ -127,11 +153,19 @@ def knowledge(spectra=SPECTRA, noise=0.02):
         (lambda: find_shift(IMAGE, spoiled(IMAGE)), "not finite"),
         (lambda: find_shift(IMAGE, IMAGE, magnification=100.0), "magnification 100.0 leaves"),
         (lambda: find_shift(IMAGE, IMAGE, max_shift=NAN), "max_shift"),
+        (lambda: find_shift(IMAGE, IMAGE, max_sigma=NAN), "max_sigma nan"),
+        (lambda: find_shift(IMAGE, IMAGE, centre=(NAN, 15.5)), r"centre \(nan, 15.5\)"),
         (lambda: find_stack_shift(STACK[:0], STACK[:0]), "shape"),
+        (lambda: find_stack_shift(STACK, STACK, limit=2.5), "limit 2.5 is not a whole number"),
+        (lambda: cubic_taps([0.0, NAN], 9), "position nan"),
+        (lambda: cubic_taps([[0.0]], 9), r"positions have shape \(1, 1\)"),
+        (lambda: cubic_taps([0.0], 9.5), "length 9.5 is not a whole number"),
+        (lambda: cubic_taps([0.0], 9, step=NAN), "step nan"),
         (lambda: find_axis(spoiled(STACK), ANGLES), "not finite"),
         (lambda: find_axis(0 * STACK, ANGLES), "cannot be known"),
         (lambda: find_axis(0 * STACK + 1, ANGLES), "cannot be known"),
         (lambda: remove_rings(STACK, threshold=NAN), "threshold"),
+        (lambda: remove_rings(STACK, size=2.5), "size 2.5 is not a whole number"),
         (lambda: remove_zingers(STACK, threshold=NAN), "threshold"),
         (lambda: particle_mask(spoiled(VOLUME)), "not finite"),
         (lambda: particle_mask(0 * VOLUME), "no contrast"),
@@ -172,6 +206,49 @@ def knowledge(spectra=SPECTRA, noise=0.02):
 def test_it_is_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+@pytest.mark.parametrize(
+    ("call", "right", "name"),
+    [
+        (lambda bad: edges(energies=bad), ENERGIES, "energies"),
+        (lambda bad: edges(spectra=bad), SPECTRA, "spectra"),
+        (lambda bad: edges(sigma=bad), np.full(60, 0.02), "sigma"),
+        (lambda bad: half_height(bad, MU, WINDOWS), ENERGIES, "energy"),
+        (lambda bad: half_height(ENERGIES, bad, WINDOWS), MU, "mu"),
+        (lambda bad: half_height(ENERGIES, MU, WINDOWS, sigma=bad), MU, "sigma"),
+        (lambda bad: normalise(bad, MU, WINDOWS), ENERGIES, "energies"),
+        (lambda bad: normalise(ENERGIES, bad, WINDOWS), MU, "mu"),
+        (lambda bad: normalise(ENERGIES, MU, WINDOWS, sigma=bad), MU, "sigma"),
+        (lambda bad: Spectrum(bad, MU), ENERGIES, "energies"),
+        (lambda bad: Spectrum(ENERGIES, bad, name="NiO"), MU, "mu of 'NiO'"),
+        (lambda bad: Spectrum(ENERGIES, MU, bad, name="NiO"), MU, "sigma of 'NiO'"),
+        (lambda bad: foil_position(bad, FOIL, near=8333), FINE, "energy"),
+        (lambda bad: foil_position(FINE, bad, near=8333), FOIL, "mu"),
+        (lambda bad: foil_shift(bad, FOIL, element="Ni"), FINE, "energy"),
+        (lambda bad: foil_shift(FINE, bad, element="Ni"), FOIL, "foil"),
+        (lambda bad: foil_drift(FINE, bad, element="Ni"), np.stack([FOIL] * 4), "foils"),
+        (lambda bad: find_shift(bad, IMAGE), IMAGE, "reference"),
+        (lambda bad: find_stack_shift(STACK, bad), STACK, "moving"),
+        (remove_zingers, STACK, "projections"),
+        (remove_rings, STACK, "projections"),
+        (lambda bad: points(edge_energy=bad), np.array([8342.0, 8345.0]), "edge_energy"),
+        (lambda bad: points(valence=bad), np.array([2.0, 3.0]), "valence"),
+        (lambda bad: points(sigma=bad), np.array([0.1, 0.1]), "sigma"),
+        (curve, np.array([8342.0, 8345.0]), "edge_energies"),
+        (NICKEL.valence, np.array([8342.0, 8345.0]), "edge_energy"),
+        (lambda bad: NICKEL.valence([8343.0] * 2, bad), np.array([0.1, 0.1]), "edge_sigma"),
+        (lambda bad: cubic_taps(bad, 9), np.arange(9.0), "positions"),
+    ],
+)
+def test_what_is_no_real_number_is_refused_by_name(call, right, name):
+    call(right)
+    masked = np.ma.masked_array(right, np.arange(right.size).reshape(right.shape) == 0)
+    with pytest.raises(ValueError, match=f"masked values in {name};"):
+        call(masked)
+    for kind in ("complex128", "<U32", "object"):
+        with pytest.raises(ValueError, match=f"{kind} values in {name};"):
+            call(right.astype(kind))
 
 
 @pytest.mark.parametrize(
