@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,7 +22,7 @@ from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 Float32Array = NDArray[np.float32]
 
-PART = 1 << 15  # voxels read back together: few enough to stay in the cache until they are used
+PART = 1 << 14  # voxels read back together: few enough to stay in the cache until they are used
 _SAME_ENERGY = 1e-3  # eV
 
 
@@ -86,7 +87,7 @@ class Values:
     def put(self, place: int, values: Float32Array, sigma: float, *, energy: float, replace: bool) -> None:
         """Keep one energy, measured at `energy`."""
         if np.isfinite(self.sigma[place]) and not replace:
-            before = self._part(np.array([place]), 0, self.n_voxels)[0]
+            before = self._part(np.array([place]), 0, self.n_voxels, np.empty(self.n_voxels, np.float32))[0]
             share = np.float32(self.sigma[place] ** 2 / (self.sigma[place] ** 2 + sigma**2))
             values = before + share * (values - before)
             energy = float(self.energies[place] + share * (energy - self.energies[place]))
@@ -117,8 +118,12 @@ class Values:
         )
         reader = corrected(reader, self._sample[at], white_line=reading.white_line)
 
+        rooms = threading.local()  # one per thread: new memory for each part would take as long as reading it
+
         def read(low: int, high: int, first: int, out: Float32Array, code: NDArray[np.uint8]) -> None:
-            read_part(reader, self._part(at, low, high), 0, high - low, first, out, code)
+            if not hasattr(rooms, "room"):
+                rooms.room = np.empty(at.size * PART, np.float32)
+            read_part(reader, self._part(at, low, high, rooms.room), 0, high - low, first, out, code)
 
         return _maps(read, reading, bounds, reader, basis)
 
@@ -129,12 +134,13 @@ class Values:
             self._file.close()
             self._file = None
 
-    def _part(self, at: NDArray[np.intp], low: int, high: int) -> Float32Array:
+    def _part(self, at: NDArray[np.intp], low: int, high: int, room: Float32Array) -> Float32Array:
+        """Values [at, low..high]; `room` is written over where they come from the file."""
         if self._rows is not None:
             return self._rows[at, low:high]
         if self._file is None:
             raise ValueError("the values were given back by close()")
-        part = np.empty((at.size, high - low), np.float32)
+        part = room[: at.size * (high - low)].reshape(at.size, high - low)
         for row, place in zip(part, at, strict=True):
             got = os.preadv(self._file.fileno(), [row.data], 4 * (int(place) * self.n_voxels + low))
             if got != row.nbytes:
