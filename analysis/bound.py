@@ -118,7 +118,7 @@ class EdgeModel:
         return np.asarray(step + self.white_line * peak + self.post_slope * np.maximum(x, 0.0))
 
     def _against(self, energies: ArrayLike) -> FloatArray:
-        energy = np.asarray(energies, dtype=np.float64)
+        energy = real_array("energies", energies, np.float64)
         several = any(np.ndim(getattr(self, f.name)) for f in fields(self))
         return energy[..., None] if several else energy
 
@@ -146,7 +146,7 @@ def edge_bound(
     >>> round(edge_bound(EdgeModel(), e, 0.01, free=("center",)), 3)
     0.03
     """
-    energy = np.asarray(energies, dtype=np.float64)
+    energy = real_array("energies", energies, np.float64)
     names = [f.name for f in fields(model)]
     several = [name for name in names if np.ndim(getattr(model, name))]
     if several:

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from analysis.eclab import EclabFile, read_eclab_file
+from analysis.numbers import real_array
 from analysis.text_tables import FileFormatError
 
 Array = NDArray[np.float64]
@@ -97,7 +98,7 @@ class CellRecord:
             Seconds between two rows over which may be interpolated. Where the record is older, later or
             more sparse, potential, current and charge are NaN and the direction is 0.
         """
-        t = np.asarray(times, dtype=np.float64)
+        t = real_array("times", times, np.float64)
         after = np.clip(np.searchsorted(self.time, t, side="right"), 1, self.time.size - 1)
         gap = self.time[after] - self.time[after - 1]
         inside = (t >= self.time[0]) & (t <= self.time[-1])

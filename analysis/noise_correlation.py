@@ -104,7 +104,7 @@ def shell_factors(correlation: NoiseCorrelation, depth: ArrayLike, borders: Arra
         two standard errors. NaN for empty shells. It depends on the shape of the shells only: find
         it once and give it to ``shell_profile`` for every quantity.
     """
-    d = np.asarray(depth, dtype=np.float32)
+    d = real_array("depth", depth, np.float32)
     if d.ndim != 3:
         raise MorphologyError(f"a measured correlation needs depth as a volume (z, y, x), not {d.shape}")
     table = shell_table(checked_edges(borders), d.dtype)

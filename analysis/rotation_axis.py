@@ -19,6 +19,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.angles import checked_angles
 from analysis.image_pairs import spread
+from analysis.numbers import real_array
 from analysis.row_registration import RowShift, find_row_shift
 
 Method = Literal["moments", "opposite"]
@@ -79,7 +80,7 @@ def find_axis(
     ValueError
         for shapes that do not fit or values that are not finite
     """
-    stack = np.asarray(projections)
+    stack = real_array("projections", projections)
     degrees = checked_angles(angles)
     if stack.ndim != 3 or len(stack) != len(degrees):
         raise ValueError(f"projections have shape {stack.shape}, expected ({len(degrees)}, row, column)")

@@ -20,6 +20,7 @@ from scipy.interpolate import CubicSpline
 from analysis.column_names import Measurement, chosen_columns, column_names, column_number, measurement
 from analysis.electrochemistry import LOCAL_CLOCK
 from analysis.header_times import start_time
+from analysis.numbers import real_array
 from analysis.spectra import Normalisation, Spectrum
 from analysis.spectrum_tables import absorption, in_ev, spectrum_from_table
 from analysis.text_tables import FileFormatError, TextTable, read_table
@@ -168,7 +169,7 @@ def _is_data(name: str) -> bool:
 def _times(tables: Sequence[TextTable], given: ArrayLike | None, zone: str | None) -> Array:
     if given is None:
         return np.array([start_time(table, zone) for table in tables])
-    times = np.asarray(given, dtype=np.float64)
+    times = real_array("times", given, np.float64)
     if times.shape != (len(tables),) or not np.isfinite(times).all():
         raise ValueError(f"times have shape {times.shape}; {len(tables)} files need as many finite POSIX seconds")
     return times

@@ -9,6 +9,7 @@ from numpy.typing import ArrayLike
 
 from analysis.column_names import column_names, column_number, energy_column
 from analysis.electrochemistry import LOCAL_CLOCK
+from analysis.numbers import real_array
 from analysis.series_files import SpectrumSeries
 from analysis.spectrum_tables import in_ev, spectrum_from_table
 from analysis.text_tables import FileFormatError, read_table
@@ -51,7 +52,7 @@ def read_spectra_table(
     named = energy_column(names)
     axis = column_number(table, (0 if named is None else named) if energy is None else energy)
     columns = [i for i in range(table.values.shape[1]) if i != axis]
-    taken = np.asarray(times, dtype=np.float64)
+    taken = real_array("times", times, np.float64)
     if not columns:
         raise FileFormatError(f"{table.source} has one column; a series needs energy and spectra")
     if taken.shape != (len(columns),) or not np.all(np.diff(taken) > 0) or not np.isfinite(taken).all():

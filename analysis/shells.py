@@ -180,7 +180,7 @@ def _factors(correlation: NoiseCorrelation | ArrayLike, depth: ArrayLike, border
     shells = borders.size - 1
     if isinstance(correlation, NoiseCorrelation):
         return shell_factors(correlation, depth, borders)
-    factor = np.asarray(correlation, dtype=np.float64)
+    factor = real_array("correlation", correlation, np.float64)
     if factor.ndim == 0:
         factor = factor * np.eye(shells)
     if factor.shape != (shells, shells):

@@ -42,6 +42,8 @@ FOIL = np.arctan((FINE - 8333) / 1.5)
 IMAGE = np.random.default_rng(1).random((32, 32))
 STACK = np.random.default_rng(2).random((20, 16, 32))
 ANGLES = 9.0 * np.arange(20)
+HALF_TURN = np.linspace(0.0, 180.0, 20)
+TURNING = np.exp(-((np.arange(32) - 15.5 - 5 * np.cos(np.deg2rad(HALF_TURN))[:, None, None]) ** 2) / 8) + 0 * STACK
 Z, Y, X = np.indices((24, 24, 24)) - 11.5
 BALL = Z**2 + Y**2 + X**2 < 81
 VOLUME = BALL + np.random.default_rng(3).normal(0, 0.05, BALL.shape)
@@ -232,6 +234,9 @@ def test_it_is_refused(call, message):
         (lambda bad: find_stack_shift(STACK, bad), STACK, "moving"),
         (remove_zingers, STACK, "projections"),
         (remove_rings, STACK, "projections"),
+        (lambda bad: find_axis(bad, HALF_TURN), TURNING, "projections"),
+        (lambda bad: edge_bound(EdgeModel(), bad, 0.01), ENERGIES, "energies"),
+        (lambda bad: shell_profile(VOLUME, 0.1, DEPTH, [0, 2, 4], correlation=bad), np.eye(2), "correlation"),
         (lambda bad: points(edge_energy=bad), np.array([8342.0, 8345.0]), "edge_energy"),
         (lambda bad: points(valence=bad), np.array([2.0, 3.0]), "valence"),
         (lambda bad: points(sigma=bad), np.array([0.1, 0.1]), "sigma"),
