@@ -22,7 +22,7 @@ from analysis.edge_tables import (
     knot_table,
 )
 from analysis.lowrank import Basis, learn_basis, sampled_voxels
-from analysis.numbers import real_array, sigma_array
+from analysis.numbers import real_array, sigma_array, whole_number
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
 __all__ = ["Code", "Edge", "EdgeMap", "fit_edges", "half_height"]
@@ -75,6 +75,9 @@ def fit_edges(
     """
     energy, values, noise, voxel_noise = _checked(energies, spectra, sigma)
     wanted = _checked_mask(mask, values.shape[1])
+    rank = None if rank is None else whole_number("rank", rank)
+    sample = whole_number("sample", sample)
+    limits = checked_limits(least_jump, largest_sigma)
     if normalisation is not None and basis is None:
         normalisation.effective(energy)
     places = sampled_voxels(values.shape[1], wanted, sample)
@@ -92,7 +95,7 @@ def fit_edges(
         normalisation,
         search=search,
         voxel_noise=voxel_noise is None,
-        limits=(least_jump, largest_sigma),
+        limits=limits,
     )
     reader = corrected(reader, chosen, white_line=white_line)
     out, code = read_edges(reader, values, threads=threads, white_line=white_line, with_coarse=voxel_noise is not None)
@@ -172,6 +175,15 @@ def _read_one(maps: HalfHeight, values: FloatArray, noise: FloatArray) -> Edge:
         white, top = float(p), float(height_there / jump + 0.5)
         white_sigma = float(np.sqrt((steep @ maps.rows) ** 2 @ noise**2)[0] / -curvature)
     return Edge(float(x), sigma, jump, jump_sigma, white, white_sigma, top, Code.OK, maps.normalisation)
+
+
+def checked_limits(least_jump: float, largest_sigma: float) -> tuple[float, float]:
+    """Return both; ValueError where they set no limit."""
+    if not least_jump >= 0:
+        raise ValueError(f"least_jump {least_jump} is not 0 or above")
+    if not largest_sigma > 0:
+        raise ValueError(f"largest_sigma {largest_sigma} eV is not above 0")
+    return least_jump, largest_sigma
 
 
 def _checked(

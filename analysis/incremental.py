@@ -9,8 +9,9 @@ from types import TracebackType
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, SAMPLE, Code, EdgeMap
+from analysis.edge import LARGEST_SIGMA, LEAST_JUMP, SAMPLE, Code, EdgeMap, checked_limits
 from analysis.lowrank import Basis, full_basis
+from analysis.numbers import real_array, whole_number
 from analysis.running_store import Reading, Sums, Values
 from analysis.spectra import FloatArray, Normalisation, checked_energies
 
@@ -56,16 +57,16 @@ class RunningEdges:
         threads: int | None = None,
         white_line: bool = True,
     ) -> None:
-        planned = np.asarray(energies, dtype=np.float64)
+        planned = real_array("energies", energies, np.float64)
         self._order = np.argsort(planned, kind="stable")
         self.energies = checked_energies(planned[self._order])
-        if n_voxels < 1:
-            raise ValueError(f"n_voxels is {n_voxels}; at least 1 is needed")
+        n_voxels, sample = whole_number("n_voxels", n_voxels), whole_number("sample", sample)
+        limits = checked_limits(least_jump, largest_sigma)
         normalisation.effective(self.energies)
         self.n_voxels = n_voxels
         self.normalisation = normalisation
         self._place = np.argsort(self._order)
-        self._reading = Reading(normalisation, search, (least_jump, largest_sigma), threads, white_line)
+        self._reading = Reading(normalisation, search, limits, threads, white_line)
         self._store: Values | Sums
         if basis is None:
             self._store = Values(self.energies, n_voxels, sample, memory, directory)
@@ -104,7 +105,7 @@ class RunningEdges:
         """
         if not (isinstance(index, int | np.integer) and 0 <= index < self.energies.size):
             raise ValueError(f"energy number {index} is outside 0..{self.energies.size - 1}")
-        new = np.asarray(values, dtype=np.float32)
+        new = real_array("values", values, np.float32)
         if new.shape != (self.n_voxels,):
             raise ValueError(f"values have shape {new.shape}; {self.n_voxels} voxels are needed")
         if not (np.isfinite(sigma) and sigma > 0):

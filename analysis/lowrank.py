@@ -168,8 +168,9 @@ def sampled_voxels(count: int, mask: NDArray[np.bool_] | None, most: int) -> NDA
     voxels = np.arange(count) if mask is None else np.flatnonzero(mask)
     if voxels.size <= most:
         return voxels
-    starts = np.linspace(0, voxels.size - BLOCK, max(most // BLOCK, 1)).astype(np.intp)
-    return np.asarray(voxels[(starts[:, None] + np.arange(BLOCK)).ravel()])
+    block = min(BLOCK, most)
+    starts = np.linspace(0, voxels.size - block, most // block).astype(np.intp)
+    return np.asarray(voxels[(starts[:, None] + np.arange(block)).ravel()])
 
 
 def residual_noise(second: FloatArray, ratio: float) -> FloatArray:
