@@ -247,16 +247,36 @@ def project(
 
 
 @njit(nogil=True, cache=True, error_model="numpy")
-def interleave(rows: Any, first: Any, scale: Any, sinogram: Any) -> None:
-    """Write rows (lane, column) times `scale` to (sample, lane), beginning with column `first` and going round."""
+def paired(rows: Any, length: Any) -> Any:
+    """Return real rows (projection, row, column) two by two as complex ones (projection, pair, length), with zeros.
+
+    A filter that is real in space and in frequency keeps the two apart, and their transform can stay where it is.
+    """
+    projections, count, columns = rows.shape
+    pairs = np.zeros((projections, (count + 1) // 2, length), np.complex64)
+    for p in range(projections):
+        for pair in range(count // 2):
+            for x in range(columns):
+                pairs[p, pair, x] = complex(rows[p, 2 * pair, x], rows[p, 2 * pair + 1, x])
+        if count % 2:
+            for x in range(columns):
+                pairs[p, count // 2, x] = rows[p, count - 1, x]
+    return pairs
+
+
+@njit(nogil=True, cache=True, error_model="numpy")
+def interleave(pairs: Any, first: Any, scale: Any, sinogram: Any) -> None:
+    """Write rows `paired` (pair, column) times `scale` to (sample, lane), from column `first` on and going round."""
     samples = sinogram.shape[0]
-    period = rows.shape[1]
+    period = pairs.shape[1]
     for block in range(0, samples, LANES):
         stop = min(block + LANES, samples)
-        for lane in range(rows.shape[0]):
+        for pair in range(pairs.shape[0]):
             column = (first + block) % period
             for sample in range(block, stop):
-                sinogram[sample, lane] = rows[lane, column] * scale
+                value = pairs[pair, column]
+                sinogram[sample, 2 * pair] = value.real * scale
+                sinogram[sample, 2 * pair + 1] = value.imag * scale
                 column += 1
                 if column == period:
                     column = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -20,12 +21,30 @@ def available_threads(threads: int | None = None) -> int:
 
 
 def run_tasks(function: Callable[[Task], None], tasks: Iterable[Task], threads: int) -> None:
-    """Call `function` on each task, on up to `threads` threads at a time; the first error is raised."""
-    work = list(tasks)
-    if threads == 1 or len(work) < 2:
-        for task in work:
-            function(task)
+    """Call `function` on each task, on up to `threads` threads at a time, of which the caller's is one.
+
+    An error is raised once the tasks under way have ended; no further ones are begun.
+    """
+    waiting = deque(tasks)
+    others = min(threads, len(waiting)) - 1
+
+    def work() -> None:
+        while waiting:
+            try:
+                task = waiting.popleft()
+            except IndexError:  # another thread was faster
+                return
+            try:
+                function(task)
+            except BaseException:
+                waiting.clear()
+                raise
+
+    if others < 1:
+        work()
         return
-    with ThreadPoolExecutor(min(threads, len(work))) as pool:
-        for _ in pool.map(function, work):
-            pass
+    with ThreadPoolExecutor(others) as pool:
+        working = [pool.submit(work) for _ in range(others)]
+        work()
+        for thread in working:
+            thread.result()

@@ -103,7 +103,7 @@ class FilteredBackProjection:
         slabs_at_once = max(_SAMPLES_AT_ONCE // self._length // kernels.LANES, 1)
         self._rows_at_once = slabs_at_once * kernels.LANES
         response = ramp_response(self._length, step=geometry.step)
-        self._response = response.astype(np.float32)
+        self._response = np.concatenate([response, response[-2:0:-1]]).astype(np.float32)  # of all frequencies
         self._filter_gain = interpolated_noise_gain(response)
 
     @property
@@ -181,16 +181,17 @@ class FilteredBackProjection:
         slices = self._slices(stack, indices)
         for first in range(0, self.shape[0], self._rows_at_once):
             block = slices[:, first : first + self._rows_at_once]
-            spectrum = scipy.fft.rfft(block, n=self._length, axis=2)
-            if not np.isfinite(spectrum[:, :, 0]).all():
+            pairs = kernels.paired(block, self._length)
+            pairs = scipy.fft.fft(pairs, axis=2, overwrite_x=True)
+            if not np.isfinite(pairs[:, :, 0]).all():
                 raise not_finite("projection", stack, indices)
-            spectrum *= self._response
-            filtered = scipy.fft.irfft(spectrum, n=self._length, axis=2, overwrite_x=True)
+            pairs *= self._response
+            pairs = scipy.fft.ifft(pairs, axis=2, overwrite_x=True)
             for k, index in enumerate(indices):
                 weight = np.float32(self._weights[index] / self.geometry.pixel_size)
-                for lanes in range(0, filtered.shape[1], kernels.LANES):
+                for lanes in range(0, block.shape[1], kernels.LANES):
                     kernels.interleave(
-                        filtered[k, lanes : lanes + kernels.LANES],
+                        pairs[k, lanes // 2 : (lanes + kernels.LANES) // 2],
                         int(self._first_columns[index]),
                         weight,
                         self._pending[(first + lanes) // kernels.LANES, slot + k],
