@@ -21,9 +21,8 @@ check: .venv/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-# What `make test` leaves out because it takes long: stock ophyd under faults, dying servers, the how-to page.
-SLOW := tests/system/test_faults_stock.py tests/system/test_faults_ioc.py tests/system/test_spectroscopy.py \
-	tests/system/test_archive.py tests/system/test_speed.py
+# What `make test` leaves out because it takes minutes: stock ophyd under faults, a dying server, the how-to page.
+SLOW := tests/system/test_faults_stock.py tests/system/test_faults_ioc.py tests/system/test_spectroscopy.py
 
 test-slow: .venv/installed
 	EDGEWISE_SOAK=1 $(BIN)/python -m pytest $(SLOW)

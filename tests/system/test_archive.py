@@ -182,7 +182,6 @@ def test_a_run_that_tiled_refuses_does_not_stand_in_the_way(server, archive, wri
     assert not server.complete(bad)
 
 
-@pytest.mark.soak
 def test_a_server_killed_in_mid_run_gets_every_row_once_when_it_is_back(
     server, archive, written, run_documents, in_process_world
 ):
@@ -205,7 +204,6 @@ def test_a_server_killed_in_mid_run_gets_every_row_once_when_it_is_back(
     assert server.rows(finished) == [1, 2]
 
 
-@pytest.mark.soak
 def test_sending_a_run_again_never_touches_its_frames(server, archive, written, in_process_world, tmp_path):
     """A run cut off in Tiled is deleted there and sent again; the files of the detector belong to nobody but it."""
     from analysis.live.series import SeriesReader

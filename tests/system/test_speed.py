@@ -80,7 +80,6 @@ def frames_of(documents):
     return found
 
 
-@pytest.mark.soak
 def test_documents_and_frames_are_the_same_at_any_speed(series):
     (real, real_folder), (fast, fast_folder) = series(1.0), series(10.0)
     assert [name for name, _ in real] == [name for name, _ in fast]
