@@ -83,8 +83,10 @@ def fit_edges(
     places = sampled_voxels(values.shape[1], wanted, sample)
     chosen = values[:, places]
     if basis is None:
-        loudness = 1.0 if voxel_noise is None else np.sqrt(((voxel_noise[:, places].T / noise) ** 2).mean(axis=1))
-        basis = learn_basis(energy, chosen / np.float32(loudness), noise, rank=rank)
+        learnt = chosen
+        if voxel_noise is not None:  # as if all had the typical noise, so that the quiet ones count for more
+            learnt = chosen / np.sqrt(((voxel_noise[:, places].T / noise) ** 2).mean(axis=1)).astype(np.float32)
+        basis = learn_basis(energy, learnt, noise, rank=rank)
     measured = _positions(basis.energies, energy)
     ratio = basis.noise_ratio[measured]
     noise = noise * ratio

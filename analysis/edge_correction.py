@@ -131,9 +131,7 @@ def _put_back(
     gain = 1 + np.clip(np.gradient(shift, 1 / reader.per_ev), *STEEPEST)
     per_jump = slope / jump
     usual = bins.spread_out(per_jump, grid)
-    beyond = (per_jump - np.interp(x, grid, usual)) ** 2 - table[
-        at, 3
-    ] / jump**2  # from voxel to voxel, noise taken off
+    beyond = (per_jump - np.interp(x, grid, usual)) ** 2 - table[at, 3] / jump**2  # than noise, from voxel to voxel
     spread = np.maximum(bins.spread_out(beyond, grid), 1e-4 * usual**2)
     new = np.stack([table[:, 0] * gain**2, table[:, 1] * share, shift, table[:, 3], usual, spread, 0 * shift], axis=1)
     return new.astype(np.float32), gain.astype(np.float32)

@@ -29,16 +29,15 @@ def run_tasks(function: Callable[[Task], None], tasks: Iterable[Task], threads: 
     others = min(threads, len(waiting)) - 1
 
     def work() -> None:
-        while waiting:
-            try:
-                task = waiting.popleft()
-            except IndexError:  # another thread was faster
-                return
-            try:
+        try:
+            while waiting:
+                try:
+                    task = waiting.popleft()
+                except IndexError:  # another thread was faster
+                    return
                 function(task)
-            except BaseException:
-                waiting.clear()
-                raise
+        finally:
+            waiting.clear()  # empty by now, but for an error
 
     if others < 1:
         work()

@@ -181,8 +181,7 @@ class FilteredBackProjection:
         slices = self._slices(stack, indices)
         for first in range(0, self.shape[0], self._rows_at_once):
             block = slices[:, first : first + self._rows_at_once]
-            pairs = kernels.paired(block, self._length)
-            pairs = scipy.fft.fft(pairs, axis=2, overwrite_x=True)
+            pairs = scipy.fft.fft(kernels.paired(block, self._length), axis=2, overwrite_x=True)
             if not np.isfinite(pairs[:, :, 0]).all():
                 raise not_finite("projection", stack, indices)
             pairs *= self._response
